@@ -1,0 +1,108 @@
+"""Image files (NIfTI, NRRD, MetaImage) through SimpleITK."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import replacing
+from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
+from HQCSegmentLib.imaging.image import Image
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+"""File names that are taken for images, in order of preference."""
+
+
+def image_suffix(path: Path) -> str | None:
+    """The suffix of IMAGE_SUFFIXES that the file name ends with, or None."""
+    return next((suffix for suffix in IMAGE_SUFFIXES if path.name.lower().endswith(suffix)), None)
+
+
+def image_stem(path: Path) -> str:
+    """File name without its image suffix."""
+    return path.name[: -len(image_suffix(path) or "") or None]
+
+
+def read_image(path: Path, *, name: str | None = None) -> Image:
+    """Read one 3D scalar image.
+
+    Args:
+        path: NIfTI, NRRD or MetaImage file.
+        name: Alias of the case; the file name without suffix by default.
+
+    Raises:
+        InputError: if the file is missing, unreadable, not scalar, not three-dimensional, or its axes are not
+            perpendicular.
+    """
+    import SimpleITK as sitk
+
+    path = Path(path)
+    name = name or image_stem(path)
+    if not path.is_file():
+        msg = f"{name}: the image file {path} does not exist."
+        raise InputError(msg)
+    if image_suffix(path) is None:
+        msg = f"{name}: {path} is not an image file; known are {', '.join(IMAGE_SUFFIXES)}."
+        raise InputError(msg)
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        msg = f"{name}: {path} cannot be read as an image ({_reason(error)})."
+        raise InputError(msg) from error
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        channels = image.GetNumberOfComponentsPerPixel()
+        msg = (
+            f"{name}: {path} holds {image.GetSize()} voxels with {channels} value(s) each; "
+            "one 3D volume with one value per voxel is needed."
+        )
+        raise InputError(msg)
+    array, affine = from_simpleitk(image)
+    return Image(array, affine, name=name)
+
+
+def write_array(path: Path, array: npt.NDArray, affine: FloatArray) -> None:
+    """Write voxels with axes (i, j, k) and their RAS affine, atomically; the suffix of `path` is the format."""
+    import SimpleITK as sitk
+
+    with replacing(Path(path)) as temporary:
+        sitk.WriteImage(to_simpleitk(array, affine), str(temporary), useCompression=True)
+
+
+def to_simpleitk(array: npt.NDArray, affine: FloatArray) -> SimpleITK.Image:
+    """(i, j, k) array and RAS affine -> SimpleITK image (LPS)."""
+    import SimpleITK as sitk
+
+    lps = LPS_FROM_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    image.SetSpacing([float(value) for value in spacing])
+    image.SetOrigin([float(value) for value in lps[:3, 3]])
+    image.SetDirection([float(value) for value in (lps[:3, :3] / spacing).ravel()])
+    return image
+
+
+def from_simpleitk(image: SimpleITK.Image) -> tuple[npt.NDArray, FloatArray]:
+    """SimpleITK image (LPS) -> (i, j, k) array and RAS affine."""
+    import SimpleITK as sitk
+
+    lps = np.eye(4)
+    lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    lps[:3, 3] = image.GetOrigin()
+    return sitk.GetArrayFromImage(image).transpose(2, 1, 0), LPS_FROM_RAS @ lps
+
+
+def _reason(error: RuntimeError) -> str:
+    """Last sentence of an ITK exception, without its file and line numbers."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].removeprefix("sitk::ERROR: ").rstrip(".") if lines else "unknown reason"

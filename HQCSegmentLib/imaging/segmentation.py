@@ -1,0 +1,57 @@
+"""A segmentation: a label map in the geometry of the image that it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging.dicom_reference import SeriesReference
+from HQCSegmentLib.imaging.geometry import FloatArray, Grid
+from HQCSegmentLib.imaging.structure import Structure
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Label map with named structures.
+
+    Attributes:
+        array: Label map, axes (i, j, k), uint8 or uint16; 0 is background.
+        affine: 4x4, voxel index to RAS millimetres; the input image's own.
+        structures: What the values stand for, in order of value.
+        name: Alias of the case.
+        series: The DICOM image series it refers to, where there is one.
+        warnings: Sentences about why this result may be wrong.
+    """
+
+    array: npt.NDArray[np.unsignedinteger]
+    affine: FloatArray
+    structures: tuple[Structure, ...]
+    name: str = "segmentation"
+    series: SeriesReference | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Structure names by label value."""
+        return {structure.value: structure.name for structure in self.structures}
+
+    @property
+    def grid(self) -> Grid:
+        """Shape and affine."""
+        shape = self.array.shape
+        return Grid((shape[0], shape[1], shape[2]), self.affine)
+
+    def mask(self, name: str) -> npt.NDArray[np.bool_]:
+        """Voxels of the structure called `name`, axes (i, j, k).
+
+        Raises:
+            InputError: if there is no structure of that name.
+        """
+        for structure in self.structures:
+            if structure.name == name:
+                return self.array == structure.value
+        msg = f"{self.name}: no structure named {name!r}; there are {', '.join(self.labels.values())}."
+        raise InputError(msg)
