@@ -1,0 +1,290 @@
+"""DICOM image series: finding them in a folder, and reading one as a volume.
+
+The geometry is taken from the headers (Image Position and Orientation of every slice), the voxels from GDCM
+through SimpleITK, which decompresses and applies the rescale slope and intercept. A series that is not a
+regular grid of parallel slices is refused with the reason; nothing is resampled or repaired here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging.dicom_reference import SeriesReference
+from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
+from HQCSegmentLib.imaging.image import Image
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+IMAGE_MODALITIES = ("CT", "MR", "PT")
+"""Modality (0008,0060) of the series that are taken for images."""
+
+ORIENTATION_TOLERANCE = 1e-3
+"""Largest difference of direction cosines within a series; headers round them to four or more digits."""
+
+POSITION_TOLERANCE_MM = 0.1
+"""How far a slice may lie from its place in the regular grid; positions are often rounded to 0.1 mm."""
+
+TILT_TOLERANCE = 1e-3
+"""Largest sideways shift per millimetre along the normal (0.06 degrees) that is not yet a gantry tilt."""
+
+_TAGS = [
+    "SOPInstanceUID", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient",
+    "ImageOrientationPatient", "SliceThickness", "SamplesPerPixel",
+    "NumberOfFrames", "RescaleSlope", "RescaleIntercept",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One image series found in a folder.
+
+    Attributes:
+        modality: CT, MR or PT.
+        uid: Series Instance UID.
+        files: Its files, in order of name.
+    """
+
+    modality: str
+    uid: str
+    files: tuple[Path, ...]
+
+    @property
+    def number_of_files(self) -> int:
+        """How many files, one slice each in the usual case."""
+        return len(self.files)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Header of one slice; positions and cosines in DICOM's LPS millimetres."""
+
+    file: Path
+    header: Dataset
+    position: FloatArray
+    orientation: FloatArray
+    pixel_spacing: FloatArray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return int(self.header.Rows), int(self.header.Columns)
+
+
+def find_series(folder: Path) -> list[SeriesSummary]:
+    """Find the CT, MR and PT series below a folder, the one with the most files first.
+
+    Files that are not DICOM, and other DICOM objects (structure sets, dose), are passed over.
+    """
+    found: dict[tuple[str, str], list[Path]] = {}
+    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+        header = _header(file, ["Modality", "SeriesInstanceUID"])
+        if header is None or header.get("Modality") not in IMAGE_MODALITIES:
+            continue
+        found.setdefault((str(header.Modality), str(header.get("SeriesInstanceUID", ""))), []).append(file)
+    series = [SeriesSummary(modality, uid, tuple(files)) for (modality, uid), files in found.items()]
+    return sorted(series, key=lambda one: one.number_of_files, reverse=True)
+
+
+def read_series(folder: Path, *, name: str | None = None) -> Image:
+    """Read the image series of a folder (searched with its subfolders); of several, the one with most slices.
+
+    Args:
+        folder: Folder with the DICOM files of one patient.
+        name: Alias of the case; the folder's name by default.
+
+    Returns:
+        The volume with axes (i, j, k): i along a row of pixels, j along a column, k from slice to slice along
+        the slice normal (row x column), so the axes are always right-handed in LPS. `series.files[k]` is the
+        file of `array[:, :, k]`. Values are rescaled (HU for CT); int16 where they fit, else int32, float32 where the
+        rescale slope is not a whole number.
+
+    Raises:
+        InputError: if there is no series or no single largest one, or if its slices are not a regular grid of
+            parallel grayscale images (see the tolerances of this module).
+    """
+    folder = Path(folder)
+    name = name or folder.name
+    if not folder.is_dir():
+        msg = f"{name}: the DICOM folder {folder} does not exist."
+        raise InputError(msg)
+    series = find_series(folder)
+    if not series:
+        msg = f"{name}: no DICOM image series ({', '.join(IMAGE_MODALITIES)}) in {folder}."
+        raise InputError(msg)
+    if len(series) > 1 and series[0].number_of_files == series[1].number_of_files:
+        kinds = ", ".join(f"{one.modality} with {one.number_of_files} files" for one in series)
+        msg = f"{name}: {folder} holds several image series of equal size ({kinds}); keep one."
+        raise InputError(msg)
+    slices = [_read_slice(file, name) for file in series[0].files]
+    _check_same_kind(slices, name)
+    slices = _sorted_slices(slices)
+    affine = _affine(slices, name)
+    array = _read_voxels(slices, name)
+    reference = SeriesReference(
+        files=tuple(one.file for one in slices),
+        series_instance_uid=series[0].uid,
+        frame_of_reference_uid=str(slices[0].header.get("FrameOfReferenceUID", "")),
+        sop_instance_uids=tuple(str(one.header.SOPInstanceUID) for one in slices),
+    )
+    return Image(array, affine, name=name, series=reference)
+
+
+def _header(file: Path, tags: Sequence[str]) -> Dataset | None:
+    """Read some header elements of a DICOM file, or give None where the file is not readable as DICOM."""
+    import pydicom
+
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
+    except (
+        pydicom.errors.InvalidDicomError,
+        OSError,
+        ValueError,
+        AttributeError,
+        KeyError,
+        NotImplementedError,
+    ):
+        return None
+
+
+def _read_slice(file: Path, name: str) -> _Slice:
+    """Geometry of one slice, checked for what a volume of single grayscale frames needs."""
+    header = _header(file, _TAGS)
+    if header is None:
+        msg = f"{name}: the DICOM file {file.name} cannot be read."
+        raise InputError(msg)
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        msg = f"{name}: {file.name} is a multi-frame image; export the series as single-frame files."
+        raise InputError(msg)
+    if int(header.get("SamplesPerPixel") or 1) != 1:
+        msg = f"{name}: {file.name} is a color image; a grayscale series is needed."
+        raise InputError(msg)
+    values = []
+    for tag, length in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
+        value = np.array(header.get(tag) or [], float)
+        if value.shape != (length,) or not np.isfinite(value).all():
+            msg = f"{name}: {file.name} has no valid {tag}; its place in the patient is unknown."
+            raise InputError(msg)
+        values.append(value)
+    position, orientation, pixel_spacing = values
+    row, column = orientation[:3], orientation[3:]
+    lengths = np.linalg.norm([row, column], axis=1)
+    if np.abs(lengths - 1).max() > ORIENTATION_TOLERANCE or abs(row @ column) > ORIENTATION_TOLERANCE:
+        msg = f"{name}: the ImageOrientationPatient of {file.name} is not two perpendicular unit vectors."
+        raise InputError(msg)
+    if pixel_spacing.min() <= 0:
+        msg = f"{name}: {file.name} has the PixelSpacing {pixel_spacing.tolist()}; it must be positive."
+        raise InputError(msg)
+    return _Slice(file, header, position, orientation, pixel_spacing)
+
+
+def _check_same_kind(slices: Sequence[_Slice], name: str) -> None:
+    """All slices have the same orientation, matrix, pixel spacing and frame of reference as the first."""
+    first = slices[0]
+    for one in slices[1:]:
+        where = f"{first.file.name} and {one.file.name}"
+        if np.abs(one.orientation - first.orientation).max() > ORIENTATION_TOLERANCE:
+            msg = f"{name}: the series has slices of different orientation ({where}); separate them."
+            raise InputError(msg)
+        if one.size != first.size:
+            msg = f"{name}: the series has slices of different size ({where}); separate them."
+            raise InputError(msg)
+        if not np.allclose(one.pixel_spacing, first.pixel_spacing, rtol=ORIENTATION_TOLERANCE, atol=0):
+            msg = f"{name}: the series has slices of different pixel spacing ({where}); separate them."
+            raise InputError(msg)
+        if one.header.get("FrameOfReferenceUID") != first.header.get("FrameOfReferenceUID"):
+            msg = f"{name}: the series has slices of different frames of reference ({where}); separate them."
+            raise InputError(msg)
+
+
+def _normal(one: _Slice) -> FloatArray:
+    """Compute the unit vector (LPS) across the slice: row direction x column direction."""
+    normal = np.cross(one.orientation[:3], one.orientation[3:])
+    return normal / np.linalg.norm(normal)
+
+
+def _sorted_slices(slices: Sequence[_Slice]) -> list[_Slice]:
+    """Slices by their position along the normal of the first."""
+    normal = _normal(slices[0])
+    return sorted(slices, key=lambda one: float(one.position @ normal))
+
+
+def _affine(slices: Sequence[_Slice], name: str) -> FloatArray:
+    """RAS affine of the sorted slices.
+
+    Raises:
+        InputError: if they are not equally spaced on a line along their normal.
+    """
+    first = slices[0]
+    normal = _normal(first)
+    lps = np.eye(4)
+    # PixelSpacing is (between rows, between columns): i runs across columns, j across rows.
+    lps[:3, 0] = first.orientation[:3] * first.pixel_spacing[1]
+    lps[:3, 1] = first.orientation[3:] * first.pixel_spacing[0]
+    lps[:3, 2] = normal * _slice_distance(slices, name)
+    lps[:3, 3] = first.position
+    return LPS_FROM_RAS @ lps
+
+
+def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
+    """Millimetres from slice to slice; SliceThickness where there is only one slice."""
+    if len(slices) == 1:
+        thickness = float(slices[0].header.get("SliceThickness") or 0)
+        if thickness <= 0:
+            msg = f"{name}: the series has one slice without a SliceThickness; its extent is unknown."
+            raise InputError(msg)
+        return thickness
+    normal = _normal(slices[0])
+    offsets = np.array([one.position for one in slices]) - slices[0].position
+    along = offsets @ normal
+    gaps = np.diff(along)
+    if gaps.min() < POSITION_TOLERANCE_MM:
+        one = int(gaps.argmin())
+        where = f"{slices[one].file.name} and {slices[one + 1].file.name}"
+        msg = f"{name}: the series has two slices at the same position ({where}); remove the duplicate."
+        raise InputError(msg)
+    sideways = np.linalg.norm(offsets - along[:, None] * normal, axis=1)
+    if (sideways > POSITION_TOLERANCE_MM + TILT_TOLERANCE * along).any():
+        degrees = np.degrees(np.arctan2(sideways[-1], along[-1]))
+        msg = (
+            f"{name}: the slices are not stacked straight above each other (gantry tilt of {degrees:.1f} "
+            "degrees); resample the series to a straight grid first."
+        )
+        raise InputError(msg)
+    distance = float(along[-1] / (len(slices) - 1))
+    if np.abs(along - distance * np.arange(len(slices))).max() > POSITION_TOLERANCE_MM:
+        one = int(np.abs(gaps - np.median(gaps)).argmax())
+        msg = (
+            f"{name}: the slices are not equally spaced: {np.median(gaps):.2f} mm in most places, "
+            f"{gaps[one]:.2f} mm between {slices[one].file.name} and {slices[one + 1].file.name}; a slice may be missing."
+        )
+        raise InputError(msg)
+    return distance
+
+
+def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
+    """Rescaled voxels with axes (i, j, k) in the order of `slices`."""
+    import SimpleITK
+
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames([str(one.file) for one in slices])
+    # The reader takes the pixel type of the first file for all; PET slopes differ from slice to slice.
+    rescale = [
+        float(one.header.get(tag) or 0) for one in slices for tag in ("RescaleSlope", "RescaleIntercept")
+    ]
+    whole = all(value.is_integer() for value in rescale)
+    reader.SetOutputPixelType(SimpleITK.sitkInt32 if whole else SimpleITK.sitkFloat32)
+    try:
+        array = SimpleITK.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        msg = f"{name}: the pixels of the series in {slices[0].file.parent} cannot be read; export it again."
+        raise InputError(msg) from error
+    if array.dtype == np.int32 and array.min() >= -(2**15) and array.max() < 2**15:
+        array = array.astype(np.int16)
+    return array.transpose(2, 1, 0)
