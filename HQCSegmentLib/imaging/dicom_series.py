@@ -102,8 +102,8 @@ def read_series(folder: Path, *, name: str | None = None) -> Image:
     Returns:
         The volume with axes (i, j, k): i along a row of pixels, j along a column, k from slice to slice along
         the slice normal (row x column), so the axes are always right-handed in LPS. `series.files[k]` is the
-        file of `array[:, :, k]`. Values are rescaled (HU for CT); int16 where they fit, else int32, float32 where the
-        rescale slope is not a whole number.
+        file of `array[:, :, k]`. Values are rescaled (HU for CT): int16 where they fit, else int32, float32
+        where the rescale slope is not a whole number.
 
     Raises:
         InputError: if there is no series or no single largest one, or if its slices are not a regular grid of
@@ -262,7 +262,8 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
         one = int(np.abs(gaps - np.median(gaps)).argmax())
         msg = (
             f"{name}: the slices are not equally spaced: {np.median(gaps):.2f} mm in most places, "
-            f"{gaps[one]:.2f} mm between {slices[one].file.name} and {slices[one + 1].file.name}; a slice may be missing."
+            f"{gaps[one]:.2f} mm between {slices[one].file.name} and {slices[one + 1].file.name}; "
+            "a slice may be missing."
         )
         raise InputError(msg)
     return distance

@@ -3,35 +3,52 @@
 Each channel of each chosen layer owns one variational circuit. After training, `merge` leaves plain weights: the
 network that comes out is an ordinary one. This package depends on torch and PennyLane only and can be used with any
 torch network; see Docs/qpg.md for the formulas and an example.
+
+Public names load what they need at first use, so that reading a configuration does not import torch.
 """
 
-from HQCSegmentLib.qpg.accounting import (
-    TrainableNumbers,
-    parameter_groups,
-    trainable_numbers,
-    trainable_numbers_by_kind,
-)
-from HQCSegmentLib.qpg.circuits import ANSATZES
-from HQCSegmentLib.qpg.config import QPGConfig
-from HQCSegmentLib.qpg.engine import born_probabilities
-from HQCSegmentLib.qpg.errors import AlreadyInjectedError, NoMatchingLayerError, NotInjectedError, QPGError
-from HQCSegmentLib.qpg.injection import inject, injected_layers, merge
-from HQCSegmentLib.qpg.reference import qnode
+from __future__ import annotations
 
-__all__ = [
-    "ANSATZES",
-    "AlreadyInjectedError",
-    "NoMatchingLayerError",
-    "NotInjectedError",
-    "QPGConfig",
-    "QPGError",
-    "TrainableNumbers",
-    "born_probabilities",
-    "inject",
-    "injected_layers",
-    "merge",
-    "parameter_groups",
-    "qnode",
-    "trainable_numbers",
-    "trainable_numbers_by_kind",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from HQCSegmentLib.qpg.accounting import TrainableNumbers as TrainableNumbers
+    from HQCSegmentLib.qpg.accounting import parameter_groups as parameter_groups
+    from HQCSegmentLib.qpg.accounting import trainable_numbers as trainable_numbers
+    from HQCSegmentLib.qpg.accounting import trainable_numbers_by_kind as trainable_numbers_by_kind
+    from HQCSegmentLib.qpg.circuits import ANSATZES as ANSATZES
+    from HQCSegmentLib.qpg.config import QPGConfig as QPGConfig
+    from HQCSegmentLib.qpg.engine import born_probabilities as born_probabilities
+    from HQCSegmentLib.qpg.errors import AlreadyInjectedError as AlreadyInjectedError
+    from HQCSegmentLib.qpg.errors import NoMatchingLayerError as NoMatchingLayerError
+    from HQCSegmentLib.qpg.errors import NotInjectedError as NotInjectedError
+    from HQCSegmentLib.qpg.errors import QPGError as QPGError
+    from HQCSegmentLib.qpg.injection import inject as inject
+    from HQCSegmentLib.qpg.injection import injected_layers as injected_layers
+    from HQCSegmentLib.qpg.injection import merge as merge
+    from HQCSegmentLib.qpg.reference import qnode as qnode
+
+_PUBLIC = {
+    "accounting": ("TrainableNumbers", "parameter_groups", "trainable_numbers", "trainable_numbers_by_kind"),
+    "circuits": ("ANSATZES",),
+    "config": ("QPGConfig",),
+    "engine": ("born_probabilities",),
+    "errors": ("AlreadyInjectedError", "NoMatchingLayerError", "NotInjectedError", "QPGError"),
+    "injection": ("inject", "injected_layers", "merge"),
+    "reference": ("qnode",),
+}
+_MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,112 @@
+"""The model on disk: a folder with `bundle.json`, `model.safetensors`, `MODEL_CARD.md` and `metadata.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from HQCSegmentLib.bundle.manifest import Manifest, monai_metadata
+from HQCSegmentLib.bundle.model_card import model_card
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import replacing_folder, sha256, write_json, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from HQCSegmentLib.imaging import Segmentation
+
+MANIFEST, WEIGHTS = "bundle.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model.
+
+    Attributes:
+        path: The folder.
+        manifest: Contents of its `bundle.json`, checked.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Read and check a bundle; the weights are read when they are first needed.
+
+        Raises:
+            InputError: if the folder or a file is missing, `bundle.json` is not valid, or the weights have changed
+                since they were written.
+        """
+        path = Path(path)
+        for name in (MANIFEST, WEIGHTS):
+            if not (path / name).is_file():
+                msg = f"{path} is not a model bundle: {name} is missing."
+                raise InputError(msg)
+        try:
+            manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            msg = f"{path / MANIFEST} is not valid: {place}: {first['msg']}."
+            raise InputError(msg) from error
+        if sha256(path / WEIGHTS) != manifest.weights_sha256:
+            msg = f"{path / WEIGHTS} is not the file that {MANIFEST} names (SHA-256 differs); copy the bundle again."
+            raise InputError(msg)
+        return cls(path, manifest)
+
+    @staticmethod
+    def write(path: Path, *, manifest: dict[str, Any], state: dict[str, Tensor]) -> Bundle:
+        """Write a bundle; a folder that is there is replaced only when the new one is complete.
+
+        Args:
+            path: Folder to write.
+            manifest: Fields of `Manifest` without `weights_sha256`.
+            state: state_dict of the stock network.
+        """
+        from safetensors.torch import save_file
+
+        with replacing_folder(path) as folder:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+            save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+            complete = Manifest(**manifest, weights_sha256=sha256(folder / WEIGHTS))
+            write_json(folder / MANIFEST, complete.model_dump(mode="json"))
+            write_json(folder / "metadata.json", monai_metadata(complete))
+            write_text(folder / "MODEL_CARD.md", model_card(complete))
+        return Bundle(Path(path), complete)
+
+    def state(self) -> dict[str, Tensor]:
+        """The weights, by the names of the stock network class."""
+        from safetensors.torch import load_file
+
+        return load_file(self.path / WEIGHTS)
+
+    def build(self) -> nn.Module:
+        """The stock MONAI network with the bundle's weights, in evaluation mode.
+
+        Raises:
+            InputError: if the weights do not fit the network that `bundle.json` names.
+        """
+        network = self.manifest.network.build()
+        try:
+            network.load_state_dict(self.state(), strict=True)
+        except RuntimeError as error:
+            msg = f"{self.path}: the weights do not fit the network {self.manifest.network.name} of {MANIFEST}."
+            raise InputError(msg) from error
+        return network.eval()
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """As `build`, made once."""
+        return self.build()
+
+    def segment(self, image: Any, **options: Any) -> Segmentation:
+        """Segment one image; see `HQCSegmentLib.inference.segment` for the arguments."""
+        # The one arrow upwards in the package: users expect a model to be able to segment.
+        from HQCSegmentLib.inference import segment
+
+        return segment(self, image, **options)

@@ -1,0 +1,119 @@
+"""`bundle.json`: what a model is, in words and numbers. Nothing in it can run code or name a patient."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from HQCSegmentLib.cohort import Fingerprint, Preprocessing
+from HQCSegmentLib.imaging import Structure
+from HQCSegmentLib.networks import NetworkSpec
+
+SCHEMA_VERSION = 1
+
+RESEARCH_USE = "Research use only. Not a medical device; not for clinical decisions."
+
+
+class Inference(BaseModel):
+    """How the network is slid over an image."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: tuple[int, ...] = Field(description="voxels of a window along R, A, S (2D: R, A)")
+    overlap: float = Field(default=0.5, ge=0, lt=1, description="part of a window shared with its neighbour")
+
+
+class TrainingSummary(BaseModel):
+    """How the model came about; case counts only, no case names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(description="qpg or full")
+    cases: int = Field(description="cases trained on")
+    steps: int = Field(description="optimizer steps")
+    seed: int = Field(description="seed of all random draws")
+    trainable_numbers: int = Field(description="numbers that were trained")
+    network_numbers: int = Field(description="numbers of the whole network")
+    from_base: bool = Field(description="fine-tuned from a base model, not from scratch")
+    held_out_dice: dict[str, float] = Field(
+        default_factory=dict, description="mean Dice per structure on held-out cases; empty if none were held out"
+    )
+
+
+class Manifest(BaseModel):
+    """Contents of `bundle.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    software: str = Field(description="version of HQCSegment that wrote the bundle")
+    notice: str = RESEARCH_USE
+    network: NetworkSpec
+    labels: tuple[Structure, ...] = Field(min_length=1, description="structures in order of the network's outputs")
+    preprocessing: Preprocessing
+    inference: Inference
+    fingerprint: Fingerprint
+    training: TrainingSummary
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of model.safetensors")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if self.network.out_channels != len(self.labels) + 1:
+            msg = f"the network has {self.network.out_channels} outputs for {len(self.labels)} structures + background"
+            raise ValueError(msg)
+        if len(self.inference.window) != self.network.dims:
+            msg = f"the window {self.inference.window} does not fit a network of {self.network.dims} dimensions"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Structure names by label value."""
+        return {structure.value: structure.name for structure in self.labels}
+
+
+def monai_metadata(manifest: Manifest) -> dict[str, Any]:
+    """`metadata.json` as MONAI bundles have it, for tools that look there."""
+    import monai
+    import numpy
+    import torch
+
+    channels = {"0": "background"} | {str(i): s.name for i, s in enumerate(manifest.labels, start=1)}
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+        "meta_schema_20240725.json",
+        "version": "1.0.0",
+        "changelog": {"1.0.0": "written by HQCSegment"},
+        "monai_version": monai.__version__,
+        "pytorch_version": torch.__version__.split("+")[0],
+        "numpy_version": numpy.__version__,
+        "name": "HQCSegment model",
+        "task": "Segmentation for radiotherapy planning",
+        "description": "Fine-tuned segmentation network.",
+        "intended_use": RESEARCH_USE,
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "hounsfield" if manifest.preprocessing.normalization == "ct" else "magnitude",
+                    "num_channels": manifest.network.in_channels,
+                    "spatial_shape": list(manifest.inference.window),
+                    "dtype": "float32",
+                    "is_patch_data": True,
+                    "channel_def": {"0": "image"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "image",
+                    "format": "segmentation",
+                    "num_channels": manifest.network.out_channels,
+                    "spatial_shape": list(manifest.inference.window),
+                    "dtype": "float32",
+                    "is_patch_data": True,
+                    "channel_def": channels,
+                }
+            },
+        },
+    }

@@ -1,0 +1,55 @@
+"""`MODEL_CARD.md`: the model described for a person who is asked to use it."""
+
+from __future__ import annotations
+
+from HQCSegmentLib.bundle.manifest import Manifest
+
+
+def model_card(manifest: Manifest) -> str:
+    """Markdown text."""
+    training, network = manifest.training, manifest.network
+    start = "fine-tuned from a base model" if training.from_base else "trained from a random initialisation"
+    method = {
+        "qpg": "Quantum Parameter Generation (circuits in training only; the model is an ordinary network)",
+        "full": "classical training of all weights",
+    }.get(training.method, training.method)
+    rows = [
+        f"| {structure.value} | {structure.name} | {structure.interpreted_type or '-'} | "
+        f"{_dice(training.held_out_dice.get(structure.name))} |"
+        for structure in manifest.labels
+    ]
+    spacing = " x ".join(f"{value:g}" for value in manifest.preprocessing.spacing)
+    return "\n".join(
+        [
+            "# Segmentation model",
+            "",
+            f"**{manifest.notice}**",
+            "",
+            "## What it does",
+            "",
+            f"Labels {len(manifest.labels)} structure(s) in a {'CT' if manifest.fingerprint.hounsfield else 'volume'} "
+            f"with the MONAI network `{network.name}` ({network.dims}D), working at {spacing} mm.",
+            "",
+            "| value | structure | type | held-out Dice |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "## How it was made",
+            "",
+            f"- {start[0].upper() + start[1:]} on {training.cases} case(s), {training.steps} steps, seed "
+            f"{training.seed}.",
+            f"- Method: {method}.",
+            f"- {training.trainable_numbers:,} of {training.network_numbers:,} numbers were trained.",
+            f"- Written by HQCSegment {manifest.software}.",
+            "",
+            "## What to know before use",
+            "",
+            "- Held-out Dice comes from few cases of the same hospital; other scanners and protocols can be worse.",
+            "- Every contour must be checked and corrected by a qualified person before it is used for anything.",
+            "",
+        ]
+    )
+
+
+def _dice(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"

@@ -1,0 +1,5 @@
+"""The `hqcsegment` command."""
+
+from HQCSegmentLib.cli.app import main
+
+__all__ = ["main"]

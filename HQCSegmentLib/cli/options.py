@@ -1,0 +1,97 @@
+"""Command options made from a pydantic model, so that a setting has one name and one description."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from HQCSegmentLib.errors import InputError
+
+
+def options_of(model: type[BaseModel]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: give a command an option for every field of `model`.
+
+    The command receives the fields that the user set as a dictionary in its last argument, `settings`.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+        made = [_option(name, field) for name, field in model.model_fields.items()]
+
+        def run(**arguments: Any) -> Any:
+            settings = {
+                name: _from_text(arguments.pop(name)) for name in model.model_fields if arguments[name] is not None
+            }
+            for name in model.model_fields:
+                arguments.pop(name, None)
+            return command(**arguments, settings=settings)
+
+        run.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in (*own, *made)}
+        run.__doc__ = command.__doc__
+        run.__name__ = command.__name__
+        return run
+
+    return decorate
+
+
+def _option(name: str, field: Any) -> inspect.Parameter:
+    """A typer option that is None when the user does not give it; the model then uses its default."""
+    kind, metavar = _kind(field.annotation)
+    default = "" if field.default is None else f" (default: {field.default})"
+    flag = f"--{name.replace('_', '-')}"
+    names = [f"{flag}/--no-{name.replace('_', '-')}"] if kind is bool else [flag]
+    option = typer.Option(*names, help=f"{field.description}{default}", metavar=metavar, show_default=False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _kind(annotation: Any) -> tuple[Any, str | None]:
+    """Type of the option and how its value is shown in the help."""
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    if type(None) in get_args(annotation) and len(parts) == 1:
+        annotation = parts[0]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return str, "|".join(str(choice) for choice in get_args(annotation))
+    if origin is tuple:
+        return str, "N,N,N"
+    return annotation, None
+
+
+def _from_text(value: Any) -> Any:
+    """Lists are written with commas."""
+    return value.split(",") if isinstance(value, str) and "," in value else value
+
+
+def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
+    """The model from settings, with errors that name the option.
+
+    Raises:
+        InputError: for a value that the model does not take.
+    """
+    coerced = {name: _number(model.model_fields[name].annotation, value) for name, value in settings.items()}
+    try:
+        return model(**coerced)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = f"--{str(first['loc'][0]).replace('_', '-')}" if first["loc"] else "the settings"
+        reason = first["msg"][0].lower() + first["msg"][1:]
+        msg = f"{option} {settings.get(str(first['loc'][0]), '')!r} is not possible: {reason}."
+        raise InputError(msg) from error
+
+
+def _number(annotation: Any, value: Any) -> Any:
+    """Text of a numeric choice (`--dims 3`) as a number."""
+    choices = [
+        choice
+        for part in (annotation, *get_args(annotation))
+        if get_origin(part) is Literal
+        for choice in get_args(part)
+    ]
+    return next((choice for choice in choices if str(choice) == value), value)

@@ -1,0 +1,84 @@
+"""What commands print: tables and progress for people, one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def emit_json(event: dict[str, Any]) -> None:
+    """One event as a line on stdout."""
+    sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """For results, on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def error_console() -> Console:
+    """For errors and progress, on stderr, so that results can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+class Display(Protocol):
+    """Takes the events of a run."""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        ...
+
+
+@contextmanager
+def showing(title: str, *, as_json: bool) -> Iterator[Display]:
+    """Show events of a training run: as JSON lines, or as a progress bar with loss, Dice and time left."""
+    if as_json:
+        yield emit_json
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        console=error_console(),
+    )
+    state = {"loss": "", "dice": "", "left": ""}
+    task = progress.add_task(title, total=None, state="reading cases")
+
+    def show(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            state["loss"] = f"loss {event['loss']:.3f}"
+            state["left"] = f"{duration(event['eta_s'])} left"
+            progress.update(task, completed=event["step"], total=event["of"])
+        elif event["event"] == "held-out":
+            state["dice"] = f"held-out Dice {event['mean_dice']:.3f}"
+        elif event["event"] == "done":
+            state["left"] = ""
+        progress.update(task, state="  ".join(part for part in state.values() if part))
+
+    with progress:
+        yield show
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 45 s, 12 min, 3 h 20 min."""
+    seconds = round(seconds)
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,80 @@
+"""hqcsegment train."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from HQCSegmentLib.cli.options import make, options_of
+from HQCSegmentLib.cli.output import console, showing
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.training.config import TrainConfig
+
+
+@options_of(TrainConfig)
+def train(
+    cohort: Annotated[Path, typer.Argument(help="Folder of the cohort.", show_default=False)],
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; bundle/ and report.html come here.")],
+    base: Annotated[
+        Path | None, typer.Option("--base", help="Model bundle to start from [default: random weights].")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="JSON file of settings, such as a run's config.json.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Fine-tune a network on a cohort.
+
+    COHORT is a folder with images/ and labels/, an nnU-Net raw or Decathlon data set, or one folder per patient with
+    a DICOM series and an RTSTRUCT.
+
+    Example: hqcsegment train my_cohort --base base_model --out run1 --method qpg
+    """
+    from HQCSegmentLib.cohort import Cohort
+    from HQCSegmentLib.training import finetune
+
+    chosen = make(TrainConfig, {**_settings_of(config, resume=resume, out=out), **settings})
+    with showing("training", as_json=json_events) as show:
+        bundle = finetune(
+            Cohort.open(cohort), base=base, config=chosen, out=out, resume=resume, on_event=lambda e: show(_local(e, out))
+        )
+    if json_events:
+        return
+    summary = bundle.manifest.training
+    screen = console()
+    screen.print(
+        f"Trained {summary.trainable_numbers:,} of {summary.network_numbers:,} numbers on {summary.cases} case(s)."
+    )
+    for name, dice in summary.held_out_dice.items():
+        screen.print(f"  {name}: held-out Dice {dice:.3f}")
+    screen.print(f"Model: {bundle.path}\nReport: {out / 'report.html'}")
+
+
+def _settings_of(config: Path | None, *, resume: bool, out: Path) -> dict[str, Any]:
+    """Settings of a file: the run's own when it is resumed."""
+    if config is None and resume:
+        config = out / "config.json"
+        if not config.is_file():
+            msg = f"{out} holds no run to resume."
+            raise InputError(msg)
+    if config is None:
+        return {}
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"the settings {config} cannot be read as JSON: {error}."
+        raise InputError(msg) from error
+    return content.get("config", content)
+
+
+def _local(event: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Events on the screen may name the folder; those on disk do not, since runs are passed on."""
+    if event["event"] == "done":
+        return {**event, "bundle": str(out / "bundle"), "report": str(out / "report.html")}
+    return event

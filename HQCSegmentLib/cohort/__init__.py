@@ -1,0 +1,25 @@
+"""From a folder of patients to tensors: reading, checking, measuring and preparing cases."""
+
+from HQCSegmentLib.cohort.case import Case, LabelledCase
+from HQCSegmentLib.cohort.check import Finding, check
+from HQCSegmentLib.cohort.cohort import Cohort
+from HQCSegmentLib.cohort.fingerprint import Fingerprint, fingerprint
+from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, prepare, prepare_label, restore
+from HQCSegmentLib.cohort.splits import Split, split
+
+__all__ = [
+    "Case",
+    "Cohort",
+    "Finding",
+    "Fingerprint",
+    "LabelledCase",
+    "Prepared",
+    "Preprocessing",
+    "Split",
+    "check",
+    "fingerprint",
+    "prepare",
+    "prepare_label",
+    "restore",
+    "split",
+]

@@ -1,0 +1,156 @@
+"""One patient of a cohort: where the image and its contours are, and reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image
+from HQCSegmentLib.imaging.dicom_series import read_series
+
+LABEL_TOLERANCE = 1e-3
+"""Label files stored as floats are accepted when every voxel is this near to a whole number."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where the files of one case are.
+
+    Attributes:
+        name: Alias, unique in the cohort; the only thing of a case that appears in any output.
+        image: Image file, or folder of a DICOM series.
+        label: Label map file or DICOM RTSTRUCT.
+        patient: Cases of the same patient are never divided between training and held-out.
+    """
+
+    name: str
+    image: Path
+    label: Path
+    patient: str
+
+    def read_image(self) -> Image:
+        """The image.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        if self.image.is_dir():
+            return read_series(self.image, name=self.name)
+        return read_image(self.image, name=self.name)
+
+    def read(self, structures: Mapping[int, str]) -> LabelledCase:
+        """Image and label map.
+
+        Args:
+            structures: Names of the cohort's structures by label value.
+
+        Raises:
+            InputError: naming case and file, if a file is missing or unreadable, image and label map are not on the
+                same grid, or the label map holds values that are not in `structures`.
+        """
+        image = self.read_image()
+        if self.label.suffix.lower() == ".dcm":
+            array, known = self._from_structure_set(image, structures)
+        else:
+            array, known = self._from_label_map(image, structures), frozenset(structures)
+        return LabelledCase(image, array, known)
+
+    def label_values(self) -> dict[int, int]:
+        """Voxels of each value of the label map file, background left out.
+
+        Raises:
+            InputError: if the file is missing, unreadable or holds values that are not whole numbers.
+        """
+        values, counts = np.unique(_whole_numbers(self._read_label_map()), return_counts=True)
+        return {int(v): int(c) for v, c in zip(values, counts, strict=True) if v != 0}
+
+    def _read_label_map(self) -> Image:
+        if not self.label.is_file():
+            msg = f"case {self.name}: the label map {self.label} is missing; add it, or remove the image."
+            raise InputError(msg)
+        return read_image(self.label, name=f"case {self.name}")
+
+    def _from_label_map(self, image: Image, structures: Mapping[int, str]) -> npt.NDArray[np.uint16]:
+        label = self._read_label_map()
+        if label.array.shape != image.array.shape:
+            msg = (
+                f"case {self.name}: the label map {self.label} has {label.array.shape} voxels and the image "
+                f"{image.array.shape}; they must be on the same grid."
+            )
+            raise InputError(msg)
+        difference = image.grid.difference(label.grid)
+        if difference > GRID_TOLERANCE_VOXELS:
+            msg = (
+                f"case {self.name}: image and label map {self.label} lie up to {difference:.2f} voxels apart in "
+                f"patient space (at most {GRID_TOLERANCE_VOXELS} is accepted); export them again on one grid."
+            )
+            raise InputError(msg)
+        array = _whole_numbers(label)
+        outside = sorted(set(np.unique(array).tolist()) - {0, *structures})
+        if outside:
+            msg = (
+                f"case {self.name}: the label map {self.label} holds the value(s) {_few(outside)}, which are not "
+                f"among the cohort's structures {dict(structures)}."
+            )
+            raise InputError(msg)
+        return array
+
+    def _from_structure_set(
+        self, image: Image, structures: Mapping[int, str]
+    ) -> tuple[npt.NDArray[np.uint16], frozenset[int]]:
+        from HQCSegmentLib.cohort.rtstruct import read_structure_set
+
+        masks = read_structure_set(self.label, image)
+        array = np.zeros(image.array.shape, np.uint16)
+        known = set()
+        # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
+        for value, name in sorted(structures.items()):
+            if name in masks:
+                array[masks[name]] = value
+                known.add(value)
+        return array, frozenset(known)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledCase:
+    """Voxels of one case.
+
+    Attributes:
+        image: The image.
+        label: Label map on the image's grid, (i, j, k), uint16.
+        known: Values of the structures that were drawn for this case; others are unknown, not background.
+    """
+
+    image: Image
+    label: npt.NDArray[np.uint16]
+    known: frozenset[int]
+
+    def segmentation(self, structures: tuple[Structure, ...]) -> Segmentation:
+        """The reference contours as a segmentation."""
+        return Segmentation(self.label, self.image.affine, structures, self.image.name, self.image.series)
+
+
+def _whole_numbers(label: Image) -> npt.NDArray[np.uint16]:
+    array = label.array
+    if array.dtype == np.uint8 or array.dtype == np.uint16:
+        return array.astype(np.uint16)
+    # np.rint of a small integer type would give a half-precision float.
+    array = array.astype(np.float64)
+    rounded = np.rint(array)
+    if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > LABEL_TOLERANCE:
+        msg = f"{label.name}: the label map holds values that are not whole numbers; is it an image?"
+        raise InputError(msg)
+    if rounded.min(initial=0) < 0 or rounded.max(initial=0) > np.iinfo(np.uint16).max:
+        msg = f"{label.name}: the label map holds values outside 0 to 65535; is it an image?"
+        raise InputError(msg)
+    return rounded.astype(np.uint16)
+
+
+def _few(values: list[int], *, most: int = 8) -> str:
+    text = ", ".join(str(value) for value in values[:most])
+    return text if len(values) <= most else f"{text} and {len(values) - most} more"

@@ -1,0 +1,80 @@
+"""A cohort: the cases of a folder and the structures drawn in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from HQCSegmentLib.cohort.case import Case
+from HQCSegmentLib.cohort.layouts import LAYOUTS, Found
+from HQCSegmentLib.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Cases with contours.
+
+    Attributes:
+        path: The folder.
+        layout: How the folder is laid out, in words.
+        cases: In order of name.
+        structures: Structure names by label value, in order of value.
+    """
+
+    path: Path
+    layout: str
+    cases: tuple[Case, ...]
+    structures: dict[int, str]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Cohort:
+        """Find the cases of a folder.
+
+        Args:
+            path: Folder with `images/` and `labels/`, an nnU-Net raw or Decathlon data set, or one folder per
+                patient with a DICOM series and an RTSTRUCT.
+
+        Raises:
+            InputError: if the folder is missing, of no known layout, or without cases.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            msg = f"the cohort folder {path} does not exist."
+            raise InputError(msg)
+        for layout in LAYOUTS:
+            found = layout.find(path)
+            if found is not None:
+                return cls._from(path, found)
+        known = "; ".join(layout.DESCRIPTION for layout in LAYOUTS)
+        msg = f"{path} holds no cohort of a known layout. Known are: {known}."
+        raise InputError(msg)
+
+    @classmethod
+    def _from(cls, path: Path, found: Found) -> Cohort:
+        if not found.cases:
+            msg = f"{path} looks like {found.layout}, but holds no cases."
+            raise InputError(msg)
+        names = [case.name for case in found.cases]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"{path}: more than one image file for case {twice[0]}; keep one of them."
+            raise InputError(msg)
+        if not found.structures:
+            msg = f"{path}: no structure is drawn in any of the {len(names)} cases."
+            raise InputError(msg)
+        cases = tuple(sorted(found.cases, key=lambda case: case.name))
+        return cls(path, found.layout, cases, dict(sorted(found.structures.items())))
+
+    def subset(self, names: Iterable[str]) -> Cohort:
+        """The same cohort with only the named cases.
+
+        Raises:
+            InputError: for a name that is not there.
+        """
+        wanted = list(names)
+        missing = sorted(set(wanted) - {case.name for case in self.cases})
+        if missing:
+            msg = f"{self.path}: no case named {missing[0]!r}."
+            raise InputError(msg)
+        return replace(self, cases=tuple(case for case in self.cases if case.name in set(wanted)))

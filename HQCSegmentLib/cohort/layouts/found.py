@@ -1,0 +1,57 @@
+"""What a layout finds in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from HQCSegmentLib.cohort.case import Case
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
+
+
+@dataclass(frozen=True)
+class Found:
+    """Cases and structure names of a folder."""
+
+    layout: str
+    cases: list[Case]
+    structures: dict[int, str]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Image files of a folder in order of name; hidden files are left out."""
+    return sorted(
+        path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".") and image_suffix(path)
+    )
+
+
+def matching_label(folder: Path, stem: str) -> Path:
+    """The image file of `folder` with this stem; the most likely name when there is none."""
+    matches = [path for path in images_in(folder) if image_stem(path) == stem]
+    return matches[0] if matches else folder / f"{stem}.nii.gz"
+
+
+def values_found(cases: Iterable[Case]) -> dict[int, str]:
+    """Names for all values that occur in the label maps, where no list of names is given."""
+    values: set[int] = set()
+    for case in cases:
+        if case.label.is_file():
+            values.update(case.label_values())
+    return {value: f"structure_{value}" for value in sorted(values)}
+
+
+def read_json(path: Path) -> Any:
+    """JSON of a file.
+
+    Raises:
+        InputError: if it is not valid JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read as JSON: {error}."
+        raise InputError(msg) from error

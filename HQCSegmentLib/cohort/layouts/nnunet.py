@@ -1,0 +1,49 @@
+"""nnU-Net raw data sets and the Medical Segmentation Decathlon: imagesTr/, labelsTr/, dataset.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from HQCSegmentLib.cohort.case import Case
+from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_label, read_json
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging.image_files import image_stem
+
+DESCRIPTION = "nnU-Net raw or Medical Segmentation Decathlon (imagesTr/, labelsTr/, dataset.json)"
+
+
+def find(path: Path) -> Found | None:
+    """Cases and structures, or None if the folder is laid out in another way."""
+    description = path / "dataset.json"
+    images, labels = path / "imagesTr", path / "labelsTr"
+    if not (description.is_file() and images.is_dir() and labels.is_dir()):
+        return None
+    content = read_json(description)
+    if not isinstance(content, dict):
+        msg = f"{description} must hold a JSON object with the key `labels`."
+        raise InputError(msg)
+    # nnU-Net numbers the channels of a case in the file name, the Decathlon does not.
+    channels = content.get("channel_names", content.get("modality", {"0": "image"}))
+    if len(channels) > 1:
+        msg = f"{path} has {len(channels)} images per case; one is supported so far."
+        raise InputError(msg)
+    numbered = "channel_names" in content or (
+        bool(images_in(images)) and all(image_stem(image).endswith("_0000") for image in images_in(images))
+    )
+    cases = []
+    for image in images_in(images):
+        stem = image_stem(image).removesuffix("_0000") if numbered else image_stem(image)
+        cases.append(Case(name=stem, image=image, label=matching_label(labels, stem), patient=stem))
+    return Found("nnU-Net raw or Decathlon", cases, _structures(content.get("labels"), description))
+
+
+def _structures(labels: Any, path: Path) -> dict[int, str]:
+    """{name: value} as nnU-Net has it or {value: name} as the Decathlon has it."""
+    if isinstance(labels, dict) and labels:
+        if all(isinstance(value, int) for value in labels.values()):
+            return {value: str(name) for name, value in labels.items() if value != 0}
+        if all(str(value).isdigit() for value in labels):
+            return {int(value): str(name) for value, name in labels.items() if int(value) != 0}
+    msg = f"{path}: `labels` must name a whole number for every structure (no regions), got {labels!r}."
+    raise InputError(msg)

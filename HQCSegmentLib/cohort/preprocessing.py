@@ -1,0 +1,156 @@
+"""From an image as it comes to the array that a network sees, and back to the image's own geometry.
+
+The steps are: axes exchanged and flipped to be nearest to RAS (exact), resampled to the plan's spacing over exactly
+the same box, intensities normalised. The way back undoes them in reverse, so that a result always carries the
+input's own affine and shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import Grid, Image, Reorientation
+from HQCSegmentLib.imaging.image_files import from_simpleitk, to_simpleitk
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IMAGE_PERCENTILES = (0.5, 99.5)
+"""Per-image clipping before z-scoring: single bright voxels (vessels, artefacts) would flatten everything else."""
+
+
+class Preprocessing(BaseModel):
+    """How images are prepared; stored in the bundle, so that segmenting does exactly what training did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spacing: tuple[float, float, float] = Field(description="target spacing along R, A, S in mm")
+    normalization: Literal["ct", "zscore"] = Field(
+        description="ct: clip to [low, high] HU and use the cohort's mean and deviation; zscore: each image by its own"
+    )
+    low: float = Field(default=0.0, description="lowest intensity kept, for ct")
+    high: float = Field(default=0.0, description="highest intensity kept, for ct")
+    mean: float = Field(default=0.0, description="mean intensity inside structures, for ct")
+    deviation: float = Field(default=1.0, gt=0, description="deviation of intensities inside structures, for ct")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image ready for a network.
+
+    Attributes:
+        array: float32, axes (R, A, S) up to obliqueness.
+        grid: Grid of `array`.
+        source: Grid of the image as it came.
+        reorientation: Exchange and flips of axes between the two.
+    """
+
+    array: npt.NDArray[np.float32]
+    grid: Grid
+    source: Grid
+    reorientation: Reorientation
+
+
+def prepare(image: Image, preprocessing: Preprocessing) -> Prepared:
+    """Reorient, resample and normalise one image.
+
+    Raises:
+        InputError: if it holds values that are not finite, or one value only.
+    """
+    array = image.array.astype(np.float32)
+    if not np.isfinite(array).all():
+        msg = f"case {image.name}: the image holds values that are not finite numbers."
+        raise InputError(msg)
+    reorientation = Reorientation.to_ras(image.affine)
+    oriented = image.grid.reoriented(reorientation)
+    target = oriented.resampled(preprocessing.spacing)
+    resampled = _resample_image(reorientation.apply(array), oriented, target)
+    normalised = _normalise(resampled, preprocessing, name=image.name)
+    return Prepared(normalised, target, image.grid, reorientation)
+
+
+def prepare_label(label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDArray[np.uint16]:
+    """Bring a label map (i, j, k) of the same image to the prepared grid, by linear interpolation per structure."""
+    import SimpleITK as sitk
+
+    oriented = prepared.source.reoriented(prepared.reorientation)
+    array = prepared.reorientation.apply(label)
+    if oriented.shape == prepared.grid.shape:
+        return np.ascontiguousarray(array)
+    return _resample(array, oriented, prepared.grid, sitk.sitkLabelLinear)
+
+
+def restore(scores: Tensor, prepared: Prepared) -> npt.NDArray[np.uint16]:
+    """Label map in the source geometry from scores on the prepared grid.
+
+    The structure with the highest linearly interpolated score wins. Structures are taken one after the other, so
+    that memory does not grow with their number at full size.
+
+    Args:
+        scores: (structures + 1, R, A, S), index 0 background; logits or probabilities.
+        prepared: What `prepare` gave for the image.
+
+    Returns:
+        Index of the winning score, (i, j, k) of the source, uint16.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    shape = prepared.source.reoriented(prepared.reorientation).shape
+    best: Tensor | None = None
+    winner = torch.zeros(shape, dtype=torch.int16)
+    for index, score in enumerate(scores):
+        if tuple(score.shape) != shape:
+            score = interpolate(score[None, None].float(), size=shape, mode="trilinear", align_corners=False)[0, 0]
+        if best is None:
+            best = score.clone()
+        else:
+            better = score > best
+            winner[better] = index
+            best = torch.maximum(best, score)
+    return np.ascontiguousarray(prepared.reorientation.undo(winner.numpy().astype(np.uint16)))
+
+
+def _resample_image(array: npt.NDArray, grid: Grid, target: Grid) -> npt.NDArray[np.float32]:
+    import SimpleITK as sitk
+    from scipy.ndimage import gaussian_filter1d
+
+    if grid.shape == target.shape:
+        return np.ascontiguousarray(array)
+    for axis, (now, wanted) in enumerate(zip(grid.spacing, target.spacing, strict=True)):
+        ratio = wanted / now
+        if ratio > 1:
+            # A voxel of the coarser grid averages what it covers; without this fine texture would alias.
+            array = gaussian_filter1d(array, sigma=0.5 * np.sqrt(ratio**2 - 1), axis=axis, mode="nearest")
+    return _resample(array, grid, target, sitk.sitkLinear)
+
+
+def _resample(array: npt.NDArray, grid: Grid, target: Grid, interpolator: int) -> npt.NDArray:
+    import SimpleITK as sitk
+
+    # Only where voxels are matters, so an image that cannot be expressed in SimpleITK (sheared) is no special case:
+    # both grids have the same directions, and the resampling is done in the frame of the voxel axes.
+    source_box = np.diag([*grid.spacing, 1.0])
+    target_box = np.diag([*target.spacing, 1.0])
+    target_box[:3, 3] = (np.array(target.spacing) - np.array(grid.spacing)) / 2
+    reference = to_simpleitk(np.zeros(target.shape, np.uint8), target_box)
+    image = to_simpleitk(array, source_box)
+    resampled = sitk.Resample(image, reference, sitk.Transform(), interpolator, 0.0, image.GetPixelID(), True)
+    return np.ascontiguousarray(from_simpleitk(resampled)[0])
+
+
+def _normalise(array: npt.NDArray[np.float32], how: Preprocessing, *, name: str) -> npt.NDArray[np.float32]:
+    if how.normalization == "ct":
+        return ((np.clip(array, how.low, how.high) - how.mean) / how.deviation).astype(np.float32)
+    low, high = np.percentile(array, IMAGE_PERCENTILES)
+    if not high > low:
+        msg = f"case {name}: the image has the same value everywhere."
+        raise InputError(msg)
+    array = np.clip(array, low, high)
+    return ((array - array.mean()) / array.std()).astype(np.float32)

@@ -1,0 +1,56 @@
+"""Figures as PNG bytes, and embedding them in self-contained HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def png(figure: Figure, *, dpi: int = 110) -> bytes:
+    """The figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def data_url(picture: bytes) -> str:
+    """PNG bytes as the `src` of an HTML image."""
+    return "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
+
+
+def learning_curve(
+    steps: Sequence[int], losses: Sequence[float], held_out: Sequence[tuple[int, dict[str, float]]]
+) -> bytes:
+    """Loss of every step and Dice of the held-out cases at the checkpoints.
+
+    Args:
+        steps: Steps of `losses`.
+        losses: Training loss.
+        held_out: (step, Dice per structure).
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot(steps, losses, color="0.75", linewidth=0.8)
+    width = max(1, len(losses) // 25)
+    if len(losses) >= 2 * width:
+        smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
+        left.plot(steps[width - 1 :], smooth, color="tab:blue")
+    left.set(xlabel="step", ylabel="training loss")
+    for name in held_out[-1][1] if held_out else ():
+        right.plot([step for step, _ in held_out], [dice[name] for _, dice in held_out], marker=".", label=name)
+    if held_out:
+        right.legend(fontsize=7)
+    else:
+        right.text(0.5, 0.5, "no cases held out", ha="center", va="center", color="0.5")
+    right.set(xlabel="step", ylabel="held-out Dice", ylim=(0, 1))
+    return png(figure)

@@ -1,0 +1,102 @@
+"""Segmenting one image with a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from HQCSegmentLib.bundle import Bundle, Manifest
+from HQCSegmentLib.cohort import Preprocessing, prepare, restore
+from HQCSegmentLib.devices import choose_device
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import Image, Segmentation, read_image
+from HQCSegmentLib.imaging.dicom_series import read_series
+from HQCSegmentLib.inference.sliding_window import predict
+
+Input = Image | str | Path | tuple[npt.NDArray, npt.ArrayLike]
+
+
+def segment(
+    bundle: Bundle,
+    image: Input,
+    *,
+    device: str = "auto",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Segmentation:
+    """Label map of one image, in the image's own geometry.
+
+    Args:
+        bundle: The model.
+        image: An `Image`, a file (NIfTI, NRRD, MetaImage), a folder with a DICOM series, or a pair of an array
+            (i, j, k) and its affine to RAS millimetres.
+        device: "auto", "cpu", "cuda" or "mps".
+        on_progress: Called with (done, of) now and then.
+
+    Raises:
+        InputError: if the image cannot be read or used.
+    """
+    image = open_image(image)
+    network = bundle.network.to(choose_device(device))
+    return segment_with(network, bundle.manifest, image, on_progress=on_progress)
+
+
+def segment_with(
+    network: torch.nn.Module,
+    manifest: Manifest,
+    image: Image,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Segmentation:
+    """As `segment`, with a network that is loaded and on its device."""
+    winner = winning_outputs(
+        network,
+        image,
+        preprocessing=manifest.preprocessing,
+        window=manifest.inference.window,
+        overlap=manifest.inference.overlap,
+        on_progress=on_progress,
+    )
+    values = np.array([0, *(structure.value for structure in manifest.labels)])
+    array = values.astype(np.uint8 if values.max() <= np.iinfo(np.uint8).max else np.uint16)[winner]
+    return Segmentation(array, image.affine, manifest.labels, image.name, image.series)
+
+
+def winning_outputs(
+    network: torch.nn.Module,
+    image: Image,
+    *,
+    preprocessing: Preprocessing,
+    window: tuple[int, ...],
+    overlap: float,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.uint16]:
+    """Index of the network output with the highest score at each voxel of the image, (i, j, k), 0 background."""
+    prepared = prepare(image, preprocessing)
+    training = network.training
+    network.eval()
+    scores = predict(
+        network, torch.from_numpy(prepared.array), window=window, overlap=overlap, on_progress=on_progress
+    )
+    network.train(training)
+    return restore(scores, prepared)
+
+
+def open_image(source: Input, *, name: str | None = None) -> Image:
+    """An image from any of the forms that `segment` takes."""
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, tuple):
+        return Image(np.asarray(source[0]), np.asarray(source[1], float), name=name or "image")
+    path = Path(source)
+    if path.is_dir():
+        return read_series(path, name=name)
+    if not path.exists():
+        msg = f"the image {path} does not exist."
+        raise InputError(msg)
+    return read_image(path, name=name)
+
+

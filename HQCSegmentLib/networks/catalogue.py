@@ -1,0 +1,131 @@
+"""Networks by name, in three sizes, for slices (2D) and volumes (3D).
+
+The classes are MONAI's own and unchanged, so that trained weights load into them anywhere.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from HQCSegmentLib.errors import InputError
+
+NetworkName = Literal["unet", "unetpp", "attentionunet", "segresnet"]
+Preset = Literal["small", "medium", "large"]
+
+PRESETS: tuple[Preset, ...] = ("small", "medium", "large")
+
+NETWORKS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    # UNet with residual units: Ronneberger et al. 2015, Kerfoot et al. 2018.
+    "unet": (
+        "UNet",
+        {
+            "small": {"channels": [16, 32, 64, 128], "strides": [2, 2, 2], "num_res_units": 2},
+            "medium": {"channels": [32, 64, 128, 256], "strides": [2, 2, 2], "num_res_units": 2},
+            "large": {"channels": [32, 64, 128, 256, 512], "strides": [2, 2, 2, 2], "num_res_units": 2},
+        },
+    ),
+    # UNet++: Zhou et al. 2018.
+    "unetpp": (
+        "BasicUNetPlusPlus",
+        {
+            "small": {"features": [8, 16, 32, 64, 128, 8]},
+            "medium": {"features": [16, 32, 64, 128, 256, 16]},
+            "large": {"features": [32, 64, 128, 256, 512, 32]},
+        },
+    ),
+    # Attention U-Net: Oktay et al. 2018.
+    "attentionunet": (
+        "AttentionUnet",
+        {
+            "small": {"channels": [16, 32, 64, 128], "strides": [2, 2, 2]},
+            "medium": {"channels": [32, 64, 128, 256], "strides": [2, 2, 2]},
+            "large": {"channels": [32, 64, 128, 256, 512], "strides": [2, 2, 2, 2]},
+        },
+    ),
+    # SegResNet: Myronenko 2018.
+    "segresnet": (
+        "SegResNet",
+        {
+            "small": {"init_filters": 8, "blocks_down": [1, 2, 2], "blocks_up": [1, 1]},
+            "medium": {"init_filters": 16, "blocks_down": [1, 2, 2, 4], "blocks_up": [1, 1, 1]},
+            "large": {"init_filters": 32, "blocks_down": [1, 2, 2, 4], "blocks_up": [1, 1, 1]},
+        },
+    ),
+}
+"""MONAI class and arguments of each size, by name."""
+
+
+class NetworkSpec(BaseModel):
+    """Everything needed to build a network: a name from the catalogue and the arguments of its class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: NetworkName = Field(description="network from the catalogue")
+    dims: Literal[2, 3] = Field(description="2: slice by slice; 3: volumes")
+    in_channels: int = Field(ge=1, le=64, description="images per case")
+    out_channels: int = Field(ge=2, le=65536, description="structures and background")
+    arguments: dict[str, int | float | str | bool | list[int] | None] = Field(
+        default_factory=dict, description="further arguments of the MONAI class"
+    )
+
+    def build(self) -> nn.Module:
+        """The network with freshly initialised weights (from torch's global random state).
+
+        Raises:
+            InputError: if the arguments do not fit the class.
+        """
+        networks = importlib.import_module("monai.networks.nets")
+        class_name, _ = NETWORKS[self.name]
+        try:
+            return getattr(networks, class_name)(
+                spatial_dims=self.dims,
+                in_channels=self.in_channels,
+                out_channels=self.out_channels,
+                **self.arguments,
+            )
+        except (TypeError, ValueError) as error:
+            msg = f"network {self.name}: MONAI's {class_name} does not take {self.arguments}: {error}"
+            raise InputError(msg) from error
+
+    @property
+    def divisor(self) -> int:
+        """Every side of a patch must be a multiple of this many voxels."""
+        if self.name == "unetpp":
+            return 16
+        if self.name == "segresnet":
+            blocks = self.arguments.get("blocks_down", [1, 2, 2, 4])
+            return int(2 ** (len(blocks) - 1)) if isinstance(blocks, list) else 8
+        product = 1
+        strides = self.arguments.get("strides", [])
+        for stride in strides if isinstance(strides, list) else []:
+            product *= stride
+        return product
+
+
+def specify(name: str, *, dims: int, preset: str, in_channels: int, out_channels: int) -> NetworkSpec:
+    """Specification of a network of the catalogue in one of its sizes.
+
+    Raises:
+        InputError: for an unknown network, size or number of dimensions.
+    """
+    if name not in NETWORKS:
+        msg = f"network {name!r} is unknown; choose one of {', '.join(NETWORKS)}."
+        raise InputError(msg)
+    sizes = NETWORKS[name][1]
+    if preset not in sizes:
+        msg = f"size {preset!r} of network {name} is unknown; choose one of {', '.join(sizes)}."
+        raise InputError(msg)
+    if dims not in (2, 3):
+        msg = f"dims must be 2 (slices) or 3 (volumes), got {dims!r}."
+        raise InputError(msg)
+    return NetworkSpec(
+        name=name,  # type: ignore[arg-type]
+        dims=dims,  # type: ignore[arg-type]
+        in_channels=in_channels,
+        out_channels=out_channels,
+        arguments=dict(sizes[preset]),
+    )

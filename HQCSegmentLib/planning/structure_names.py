@@ -1,0 +1,81 @@
+"""Names of structures: from the names that a cohort uses to TG-263 names, types, colors and codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict
+
+from HQCSegmentLib.imaging.structure import InterpretedType, Structure, Terminology
+
+TARGET_TYPES: tuple[InterpretedType, ...] = ("GTV", "CTV", "PTV")
+"""Targets, recognized by the beginning of a name that the catalogue does not know (GTV1, CTV_High)."""
+
+PALETTE: tuple[tuple[int, int, int], ...] = (
+    (230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48),
+    (145, 30, 180), (70, 240, 240), (240, 50, 230), (210, 245, 60), (250, 190, 212),
+    (0, 128, 128), (220, 190, 255), (170, 110, 40), (255, 250, 200), (128, 0, 0),
+    (170, 255, 195), (128, 128, 0), (255, 215, 180), (0, 0, 128), (128, 128, 128),
+)  # fmt: skip
+"""Colors of structures that the catalogue does not know, by value: Trubetskoy's 20 distinct colors."""
+
+
+class CatalogueEntry(BaseModel):
+    """One structure of the catalogue `structures.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tg263_name: str
+    interpreted_type: InterpretedType
+    color: tuple[int, int, int]
+    terminology: Terminology | None
+    synonyms: tuple[str, ...]
+
+
+def structure_for(name: str, value: int) -> Structure:
+    """Make the structure for a name as a cohort uses it.
+
+    Case, blanks, dots, hyphens and underscores do not matter: `kidney left`, `KIDNEY-L` and `Kidney_L` are
+    the same. A side is never guessed: a name without one matches no one-sided structure.
+
+    Args:
+        name: Name of the structure in the cohort.
+        value: Its value in the label map.
+
+    Returns:
+        The catalogue's TG-263 name, type, color and codes; for an unknown name the name itself, the type by
+        its prefix (GTV, CTV, PTV, else ORGAN), a color by value, and neither TG-263 name nor codes.
+    """
+    name = name.strip()
+    entry = catalogue().get(_key(name))
+    if entry is not None:
+        return Structure(
+            value=value,
+            name=entry.tg263_name,
+            interpreted_type=entry.interpreted_type,
+            color=entry.color,
+            tg263_name=entry.tg263_name,
+            terminology=entry.terminology,
+        )
+    interpreted_type: InterpretedType = "ORGAN"
+    for kind in TARGET_TYPES:
+        if name.upper().startswith(kind):
+            interpreted_type = kind
+    color = PALETTE[(value - 1) % len(PALETTE)]
+    return Structure(value=value, name=name, interpreted_type=interpreted_type, color=color)
+
+
+@functools.cache
+def catalogue() -> dict[str, CatalogueEntry]:
+    """Known structures by every spelling, without case and punctuation."""
+    text = resources.files("HQCSegmentLib.planning").joinpath("structures.json").read_text(encoding="utf-8")
+    entries = [CatalogueEntry.model_validate(entry) for entry in json.loads(text)["structures"]]
+    return {_key(spelling): entry for entry in entries for spelling in (entry.tg263_name, *entry.synonyms)}
+
+
+def _key(name: str) -> str:
+    """Letters and digits of a name in lower case."""
+    return re.sub(r"[\W_]", "", name.casefold())

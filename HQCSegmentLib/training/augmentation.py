@@ -1,0 +1,59 @@
+"""Random variation of training patches, so that few cases are not learned by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from torch import Tensor
+
+
+def augmentation(*, dims: int) -> Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]:
+    """Small rotations, scalings, noise, blur, brightness and gamma; no flips, since left and right matter.
+
+    The strengths follow nnU-Net's defaults (Isensee et al. 2021, supplement 4), with smaller rotations since
+    patients lie the same way.
+
+    Args:
+        dims: 2 for slices, 3 for volumes.
+
+    Returns:
+        Function of (image, label, seed), both (1, ...), that gives varied copies; the same seed, the same result.
+    """
+    from monai.data import set_track_meta
+    from monai.transforms import (
+        Compose,
+        RandAdjustContrastd,
+        RandAffined,
+        RandGaussianNoised,
+        RandGaussianSmoothd,
+        RandScaleIntensityd,
+        RandShiftIntensityd,
+    )
+
+    set_track_meta(False)
+    turn = np.deg2rad(15)
+    transform = Compose(
+        [
+            RandAffined(
+                keys=["image", "label"],
+                prob=0.5,
+                rotate_range=[turn] * (3 if dims == 3 else 1),
+                scale_range=[0.15] * dims,
+                mode=["bilinear", "nearest"],
+                padding_mode="border",
+            ),
+            RandGaussianNoised(keys="image", prob=0.15, std=0.1),
+            RandGaussianSmoothd(keys="image", prob=0.15, sigma_x=(0.5, 1), sigma_y=(0.5, 1), sigma_z=(0.5, 1)),
+            RandScaleIntensityd(keys="image", prob=0.3, factors=0.25),
+            RandShiftIntensityd(keys="image", prob=0.3, offsets=0.25),
+            RandAdjustContrastd(keys="image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
+        ]
+    )
+
+    def vary(image: Tensor, label: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        transform.set_random_state(seed=seed)
+        varied = transform({"image": image, "label": label.float()})
+        return varied["image"], varied["label"].round().to(label.dtype)
+
+    return vary

@@ -1,0 +1,55 @@
+"""Settings of a training run. The command's options and the panel's fields are made from this model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from HQCSegmentLib.devices import DeviceName
+from HQCSegmentLib.networks.catalogue import NetworkName, Preset
+from HQCSegmentLib.qpg import QPGConfig
+from HQCSegmentLib.qpg.config import MAX_DEPTH, Readout
+
+Method = Literal["qpg", "full"]
+
+
+class TrainConfig(BaseModel):
+    """What to train and how; a value of null is found from the cohort or taken from the base model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method = Field(default="qpg", description="qpg: circuits generate the weight updates; full: all weights")
+    network: NetworkName | None = Field(default=None, description="network to train (default: the base's, or unet)")
+    preset: Preset | None = Field(default=None, description="size of the network (default: small)")
+    dims: Literal[2, 3] | None = Field(
+        default=None, description="2: slice by slice; 3: volumes (default: the base's, or 3)"
+    )
+    depth: int = Field(default=2, ge=1, le=MAX_DEPTH, description="layers of rotations in every circuit")
+    readout: Readout = Field(default="signed", description="how Born probabilities become values")
+    steps: int | None = Field(
+        default=None, ge=1, description="optimizer steps (default: 250 from a base, 600 from scratch)"
+    )
+    batch: int = Field(default=2, ge=1, description="patches per step")
+    patch: tuple[int, ...] | None = Field(
+        default=None, description="voxels of a patch along R, A, S (default: found from the cohort)"
+    )
+    spacing: tuple[float, float, float] | None = Field(
+        default=None, description="working spacing in mm along R, A, S (default: the cohort's median)"
+    )
+    held_out: int | None = Field(
+        default=None, ge=0, description="patients to hold out and measure Dice on (default: a fifth, at least 1)"
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of ordinary weights")
+    angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")
+    scale_rate: float = Field(default=1e-2, gt=0, description="learning rate of circuit scales and shifts")
+    weight_decay: float = Field(default=1e-5, ge=0, description="weight decay of ordinary weights")
+    angle_decay: float = Field(default=0.0, ge=0, description="weight decay of angles towards the start weights")
+    augment: bool = Field(default=True, description="vary training patches randomly")
+    seed: int = Field(default=0, ge=0, description="of all random draws")
+    device: DeviceName = Field(default="auto", description="where to compute")
+
+    @property
+    def qpg(self) -> QPGConfig:
+        """The circuits' part of the settings."""
+        return QPGConfig(depth=self.depth, readout=self.readout)

@@ -1,0 +1,52 @@
+"""What happens in a run, as small dictionaries: to a file, to the terminal, to the panel."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+OnEvent = Callable[[Event], None]
+
+
+class EventLog:
+    """Appends events to `events.jsonl`, one JSON object a line, and passes each on.
+
+    Every event has `event` (its kind) and `time_s` (seconds since the run, or its continuation, began).
+    """
+
+    def __init__(self, path: Path, on_event: OnEvent | None = None) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._on_event = on_event
+        self._start = time.monotonic()
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Write one event."""
+        event = {"event": kind, **fields, "time_s": round(time.monotonic() - self._start, 3)}
+        self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self._file.flush()
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class TimeLeft:
+    """Estimates the remaining seconds from a moving average of the time per step."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._average: float | None = None
+        self._last = time.monotonic()
+
+    def after(self, step: int) -> float:
+        """Seconds left after `step` steps are done."""
+        now = time.monotonic()
+        taken, self._last = now - self._last, now
+        self._average = taken if self._average is None else 0.9 * self._average + 0.1 * taken
+        return round(self._average * (self._steps - step), 1)

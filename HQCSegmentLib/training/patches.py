@@ -1,0 +1,132 @@
+"""Training patches: which case, where, and how varied; all of it decided by (seed, step, position in the batch)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+FOREGROUND_PART = 2 / 3
+"""Part of the patches that are centred on a voxel of a structure, chosen evenly among the structures of the case."""
+
+MOST_VOXELS_KEPT = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCase:
+    """A prepared case.
+
+    Attributes:
+        image: (R, A, S), float32, normalised.
+        label: (R, A, S), uint16, indices of the network's outputs.
+        known: (structures + 1,), bool.
+        voxels: For each drawn output index, some of its voxels, (n, 3).
+    """
+
+    image: npt.NDArray[np.float32]
+    label: npt.NDArray[np.uint16]
+    known: npt.NDArray[np.bool_]
+    voxels: dict[int, npt.NDArray[np.int64]]
+
+    @classmethod
+    def make(cls, image: npt.NDArray, label: npt.NDArray, known: npt.NDArray[np.bool_]) -> TrainingCase:
+        """A case with the voxels of its structures found once."""
+        voxels = {}
+        for index in np.unique(label):
+            if index > 0:
+                places = np.argwhere(label == index)
+                voxels[int(index)] = places[:: max(1, len(places) // MOST_VOXELS_KEPT)]
+        return cls(image, label, known, voxels)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images (batch, 1, ...), labels (batch, 1, ...) int64, known (batch, structures + 1) bool."""
+
+    images: Tensor
+    labels: Tensor
+    known: Tensor
+
+
+class PatchSource:
+    """Batches of patches; the same (seed, step) always gives the same batch."""
+
+    def __init__(
+        self,
+        cases: Sequence[TrainingCase],
+        *,
+        patch: tuple[int, ...],
+        batch: int,
+        seed: int,
+        vary: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None,
+    ) -> None:
+        """Make a source.
+
+        Args:
+            cases: Prepared cases; each is seen equally often.
+            patch: Voxels along R, A, S; two numbers for slices along S.
+            batch: Patches per batch.
+            seed: Of all draws.
+            vary: Augmentation of (image, label, seed), or None.
+        """
+        self._cases = cases
+        self._patch = patch
+        self._batch = batch
+        self._seed = seed
+        self._vary = vary
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        images, labels, known = [], [], []
+        for position in range(self._batch):
+            random = np.random.default_rng([self._seed, step, position])
+            case = self._cases[self._case_number(step * self._batch + position)]
+            image, label = self._cut(case, random)
+            if self._vary is not None:
+                image, label = self._vary(image, label, int(random.integers(2**31)))
+            images.append(image)
+            labels.append(label)
+            known.append(torch.from_numpy(case.known))
+        return Batch(torch.stack(images), torch.stack(labels).long(), torch.stack(known))
+
+    def _case_number(self, draw: int) -> int:
+        """Cases in a new random order each time all have been seen."""
+        round_number, place = divmod(draw, len(self._cases))
+        order = np.random.default_rng([self._seed, 1_000_003, round_number]).permutation(len(self._cases))
+        return int(order[place])
+
+    def _cut(self, case: TrainingCase, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        size = (*self._patch, 1) if len(self._patch) == 2 else self._patch
+        if case.voxels and random.random() < FOREGROUND_PART:
+            places = case.voxels[int(random.choice(list(case.voxels)))]
+            centre = places[random.integers(len(places))]
+        else:
+            centre = np.array([random.integers(side) for side in case.image.shape])
+        # Inside the image where it is large enough; a smaller image is padded evenly.
+        starts = []
+        for middle, side, wanted in zip(centre, case.image.shape, size, strict=True):
+            jitter = random.integers(-(wanted // 4), wanted // 4 + 1)
+            if side > wanted:
+                starts.append(int(np.clip(middle - wanted // 2 + jitter, 0, side - wanted)))
+            else:
+                starts.append(-((wanted - side) // 2))
+        image = _window(case.image, starts, size, fill=float(case.image.min()))
+        label = _window(case.label.astype(np.int32), starts, size, fill=0)
+        if len(self._patch) == 2:
+            image, label = image[..., 0], label[..., 0]
+        return torch.from_numpy(image)[None], torch.from_numpy(label)[None]
+
+
+def _window(array: npt.NDArray, starts: Sequence[int], size: Sequence[int], *, fill: float) -> npt.NDArray:
+    result = np.full(tuple(size), fill, dtype=array.dtype)
+    source, target = [], []
+    for start, wanted, side in zip(starts, size, array.shape, strict=True):
+        first, last = max(start, 0), min(start + wanted, side)
+        source.append(slice(first, last))
+        target.append(slice(first - start, last - start))
+    result[tuple(target)] = array[tuple(source)]
+    return result

@@ -1,0 +1,133 @@
+"""From settings and a measured cohort to everything that a run needs, decided before anything is trained."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from HQCSegmentLib.bundle import Inference, Manifest
+from HQCSegmentLib.cohort import Fingerprint, Preprocessing
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import Structure
+from HQCSegmentLib.networks import NetworkSpec, specify
+from HQCSegmentLib.planning.structure_names import structure_for
+from HQCSegmentLib.training.config import TrainConfig
+
+PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
+"""Largest patch: fits a laptop's memory with every network of the catalogue."""
+
+STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
+
+
+class Plan(BaseModel):
+    """Decided before training; written to `config.json` with the reasons."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: NetworkSpec
+    labels: tuple[Structure, ...]
+    preprocessing: Preprocessing
+    inference: Inference
+    steps: int
+    reasons: tuple[str, ...] = Field(description="why, in words")
+
+
+def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: dict[int, str]) -> Plan:
+    """Plan of a run that starts from random weights.
+
+    Raises:
+        InputError: for settings that do not fit together.
+    """
+    network = specify(
+        config.network or "unet",
+        dims=config.dims or 3,
+        preset=config.preset or "small",
+        in_channels=1,
+        out_channels=len(structures) + 1,
+    )
+    preprocessing = measured.preprocessing()
+    reasons = [
+        f"spacing {preprocessing.spacing} mm: median of {measured.cases} case(s)",
+        f"normalization {preprocessing.normalization}: "
+        + ("intensities are Hounsfield units" if measured.hounsfield else "intensities have no absolute scale"),
+    ]
+    if config.spacing is not None:
+        preprocessing = preprocessing.model_copy(update={"spacing": config.spacing})
+        reasons[0] = f"spacing {config.spacing} mm: as asked"
+    window, reason = choose_patch(config, measured, preprocessing, network)
+    reasons.append(reason)
+    return Plan(
+        network=network,
+        labels=tuple(structure_for(name, value) for value, name in structures.items()),
+        preprocessing=preprocessing,
+        inference=Inference(window=window),
+        steps=config.steps or STEPS_FROM_SCRATCH,
+        reasons=tuple(reasons),
+    )
+
+
+def plan_from_base(config: TrainConfig, base: Manifest, structures: dict[int, str]) -> Plan:
+    """Plan of a run that continues from a base model: its network, preparation and structures.
+
+    Raises:
+        InputError: if the settings ask for something else than the base is, or the cohort has structures that the
+            base does not know.
+    """
+    for name, wanted, there in (
+        ("network", config.network, base.network.name),
+        ("dims", config.dims, base.network.dims),
+        ("spacing", config.spacing, base.preprocessing.spacing),
+    ):
+        if wanted is not None and wanted != there:
+            msg = f"the base model has {name} {there}, but {wanted} was asked for; leave {name} out to use the base's."
+            raise InputError(msg)
+    if config.preset is not None:
+        msg = "the size of the network is the base model's; leave preset out."
+        raise InputError(msg)
+    unknown = sorted(set(structures.values()) - set(base.names.values()))
+    if unknown:
+        msg = (
+            f"the base model does not know the structure(s) {', '.join(unknown)}; it has "
+            f"{', '.join(base.names.values())}."
+        )
+        raise InputError(msg)
+    inference = base.inference
+    if config.patch is not None:
+        inference = inference.model_copy(update={"window": check_patch(config.patch, base.network)})
+    return Plan(
+        network=base.network,
+        labels=base.labels,
+        preprocessing=base.preprocessing,
+        inference=inference,
+        steps=config.steps or STEPS_FROM_BASE,
+        reasons=("network, structures and preparation: the base model's",),
+    )
+
+
+def choose_patch(
+    config: TrainConfig, measured: Fingerprint, preprocessing: Preprocessing, network: NetworkSpec
+) -> tuple[tuple[int, ...], str]:
+    """Patch and the reason for it: the median image, in multiples of the network's divisor, within PATCH_VOXELS."""
+    if config.patch is not None:
+        return check_patch(config.patch, network), f"patch {config.patch}: as asked"
+    divisor = network.divisor
+    sides = [
+        max(1, extent / spacing)
+        for extent, spacing in zip(measured.median_extent, preprocessing.spacing, strict=True)
+    ][: network.dims]
+    budget = PATCH_VOXELS[network.dims]
+    # Shrink the longest side first: it has most to spare.
+    while math.prod(math.ceil(side / divisor) * divisor for side in sides) > budget:
+        longest = max(range(len(sides)), key=lambda axis: sides[axis])
+        sides[longest] -= divisor
+    window = tuple(math.ceil(side / divisor) * divisor for side in sides)
+    return window, f"patch {window}: the median image in multiples of {divisor}, at most {budget} voxels"
+
+
+def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:
+    """The patch, if the network can take it."""
+    if len(patch) != network.dims or any(side < 1 or side % network.divisor for side in patch):
+        msg = f"patch {patch} does not fit: {network.name} needs {network.dims} multiples of {network.divisor}."
+        raise InputError(msg)
+    return patch

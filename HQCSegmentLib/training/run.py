@@ -1,0 +1,241 @@
+"""From a cohort to a bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import HQCSegmentLib
+from HQCSegmentLib import qpg
+from HQCSegmentLib.bundle import Bundle, TrainingSummary
+from HQCSegmentLib.cohort import Cohort, Fingerprint, LabelledCase, Split, fingerprint, prepare, prepare_label, split
+from HQCSegmentLib.devices import choose_device
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.evaluation.metrics import dice_per_structure
+from HQCSegmentLib.evaluation.training_report import write_training_report
+from HQCSegmentLib.files import write_json
+from HQCSegmentLib.imaging import Structure
+from HQCSegmentLib.inference import winning_outputs
+from HQCSegmentLib.training.augmentation import augmentation
+from HQCSegmentLib.training.config import TrainConfig
+from HQCSegmentLib.training.events import EventLog, OnEvent
+from HQCSegmentLib.training.loop import Loop
+from HQCSegmentLib.training.patches import PatchSource, TrainingCase
+from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
+
+
+def finetune(
+    cohort: Cohort,
+    *,
+    base: Bundle | str | Path | None = None,
+    config: TrainConfig | None = None,
+    out: str | Path,
+    on_event: OnEvent | None = None,
+    resume: bool = False,
+) -> Bundle:
+    """Train a network on a cohort, from a base model or from random weights.
+
+    Args:
+        cohort: Cases with contours.
+        base: Model to start from; None: seeded random weights.
+        config: Settings; defaults are found from the cohort.
+        out: Folder of the run: `bundle/`, `config.json`, `splits.json`, `events.jsonl`, `report.html`,
+            `checkpoints/`. Nothing is written before everything has been read and checked.
+        on_event: Called with each event (see `training.events`).
+        resume: Continue the run in `out`.
+
+    Returns:
+        The bundle in `out/bundle`.
+
+    Raises:
+        InputError: if something of the input is wrong.
+        Interrupted: after Ctrl-C; the state is saved.
+    """
+    config = config or TrainConfig()
+    out = Path(out)
+    device = choose_device(config.device)
+    if base is not None and not isinstance(base, Bundle):
+        base = Bundle.open(base)
+    if (out / "config.json").exists() and not resume:
+        msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
+        raise InputError(msg)
+    parts = split(cohort.cases, held_out=config.held_out, seed=config.seed)
+    read = {case.name: case.read(cohort.structures) for case in cohort.cases}
+    training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
+    measured = fingerprint(training)
+    plan = (
+        plan_from_scratch(config, measured, cohort.structures)
+        if base is None
+        else plan_from_base(config, base.manifest, cohort.structures)
+    )
+    outputs = output_indices(cohort.structures, plan.labels)
+    cases = [make_training_case(case, plan, outputs) for case in training]
+
+    settings = run_settings(config, plan, measured, base)
+    if resume:
+        check_same_settings(out, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", settings)
+    write_json(out / "splits.json", parts.model_dump(mode="json"))
+    log = EventLog(out / "events.jsonl", on_event)
+    try:
+        network, trained = make_network(plan, config, base)
+        network.to(device)
+        run = _Run(plan, config, parts, measured, base is not None, trained, network, out, log)
+        log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
+        source = PatchSource(
+            cases,
+            patch=plan.inference.window,
+            batch=config.batch,
+            seed=config.seed,
+            vary=augmentation(dims=plan.network.dims) if config.augment else None,
+        )
+        loop = Loop(network, source, config, plan.steps, device, out / "checkpoints", log)
+        loop.run(resume=resume, on_checkpoint=lambda step: run.measure(held_out, outputs, step))
+        bundle = run.finish(held_out, outputs)
+        log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
+        return bundle
+    except Exception as error:
+        log.emit("error", message=str(error))
+        raise
+    finally:
+        log.close()
+
+
+@dataclass
+class _Run:
+    """What is known of a run while it goes on."""
+
+    plan: Plan
+    config: TrainConfig
+    parts: Split
+    measured: Fingerprint
+    from_base: bool
+    trained: int
+    network: nn.Module
+    out: Path
+    log: EventLog
+
+    def measure(self, cases: Sequence[LabelledCase], outputs: dict[int, int], step: int) -> dict[str, float]:
+        """Mean Dice per structure on whole held-out images; also an event."""
+        if not cases:
+            return {}
+        scores: dict[str, list[float]] = {}
+        for case in cases:
+            for name, value in self.dice_of(case, outputs).items():
+                scores.setdefault(name, []).append(value)
+        dice = {name: round(float(np.mean(values)), 5) for name, values in scores.items()}
+        self.log.emit("held-out", step=step, dice=dice, mean_dice=round(float(np.mean([*dice.values()])), 5))
+        return dice
+
+    def dice_of(self, case: LabelledCase, outputs: dict[int, int]) -> dict[str, float]:
+        """Dice of each drawn structure of one case."""
+        winner = winning_outputs(
+            self.network,
+            case.image,
+            preprocessing=self.plan.preprocessing,
+            window=self.plan.inference.window,
+            overlap=self.plan.inference.overlap,
+        )
+        known = {outputs[value]: self.plan.labels[outputs[value] - 1].name for value in case.known}
+        reference = relabel(case.label, outputs)
+        return dice_per_structure(winner, reference, known)
+
+    def finish(self, held_out: Sequence[LabelledCase], outputs: dict[int, int]) -> Bundle:
+        """Merge the circuits, write bundle and report."""
+        if self.config.method == "qpg":
+            qpg.merge(self.network)
+        dice = self.measure(held_out, outputs, self.plan.steps)
+        numbers = sum(parameter.numel() for parameter in self.network.parameters())
+        summary = TrainingSummary(
+            method=self.config.method,
+            cases=len(self.parts.training),
+            steps=self.plan.steps,
+            seed=self.config.seed,
+            trainable_numbers=self.trained,
+            network_numbers=numbers,
+            from_base=self.from_base,
+            held_out_dice=dice,
+        )
+        manifest = {
+            "software": HQCSegmentLib.__version__,
+            "network": self.plan.network,
+            "labels": self.plan.labels,
+            "preprocessing": self.plan.preprocessing,
+            "inference": self.plan.inference,
+            "fingerprint": self.measured,
+            "training": summary,
+        }
+        bundle = Bundle.write(self.out / "bundle", manifest=manifest, state=self.network.state_dict())
+        write_training_report(self.out, bundle.manifest)
+        return bundle
+
+
+def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[nn.Module, int]:
+    """The network to train, with circuits for `qpg`, and the number of trainable numbers."""
+    if base is not None:
+        network = base.build()
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = plan.network.build()
+    if config.method == "qpg":
+        qpg.inject(network, config.qpg)
+    return network, qpg.trainable_numbers(network)
+
+
+def output_indices(structures: dict[int, str], labels: Sequence[Structure]) -> dict[int, int]:
+    """Network output (1, 2, ...) of each label value of the cohort; structures are matched by name."""
+    position = {structure.name: index for index, structure in enumerate(labels, start=1)}
+    return {value: position[name] for value, name in structures.items()}
+
+
+def relabel(label: np.ndarray, outputs: dict[int, int]) -> np.ndarray:
+    """Label map with the network's output indices in place of the cohort's values."""
+    table = np.zeros(max([int(label.max(initial=0)), *outputs]) + 1, np.uint16)
+    for value, index in outputs.items():
+        table[value] = index
+    return table[label]
+
+
+def make_training_case(case: LabelledCase, plan: Plan, outputs: dict[int, int]) -> TrainingCase:
+    """Prepare one case for training."""
+    prepared = prepare(case.image, plan.preprocessing)
+    known = np.zeros(plan.network.out_channels, bool)
+    known[[0, *(outputs[value] for value in case.known)]] = True
+    return TrainingCase.make(prepared.array, prepare_label(relabel(case.label, outputs), prepared), known)
+
+
+def run_settings(config: TrainConfig, plan: Plan, measured: Fingerprint, base: Bundle | None) -> dict[str, Any]:
+    """Contents of `config.json`: all that is needed to do the run again."""
+    return {
+        "software": HQCSegmentLib.__version__,
+        "config": config.model_dump(mode="json"),
+        "plan": plan.model_dump(mode="json"),
+        "fingerprint": measured.model_dump(mode="json"),
+        "base_weights_sha256": None if base is None else base.manifest.weights_sha256,
+    }
+
+
+def check_same_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Refuse to continue a run with other settings or another base.
+
+    Raises:
+        InputError: if `out` holds no run, or one with other settings.
+    """
+    path = out / "config.json"
+    if not path.is_file():
+        msg = f"{out} holds no run to resume."
+        raise InputError(msg)
+    before = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("config", "plan", "base_weights_sha256"):
+        if before.get(key) != json.loads(json.dumps(settings[key])):
+            msg = f"{out} holds a run with other settings ({key} differs); resume it with the same ones."
+            raise InputError(msg)
