@@ -35,7 +35,7 @@ def segment(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     formats: Annotated[
-        list[Format] | None, typer.Option("--format", help="May be given several times [default: nifti].")
+        list[Format] | None, typer.Option("--format", help="May be given several times (default: nifti).")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,

@@ -20,7 +20,7 @@ def train(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; bundle/ and report.html come here.")],
     base: Annotated[
-        Path | None, typer.Option("--base", help="Model bundle to start from [default: random weights].")
+        Path | None, typer.Option("--base", help="Model bundle to start from (default: random weights).")
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="JSON file of settings, such as a run's config.json.")

@@ -6,12 +6,14 @@ The classes are MONAI's own and unchanged, so that trained weights load into the
 from __future__ import annotations
 
 import importlib
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
 
 from HQCSegmentLib.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NetworkName = Literal["unet", "unetpp", "attentionunet", "segresnet"]
 Preset = Literal["small", "medium", "large"]

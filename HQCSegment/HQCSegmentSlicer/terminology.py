@@ -1,0 +1,53 @@
+"""Coded terms of a structure as 3D Slicer stores them on a segment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from slicer import vtkSegment
+
+    from HQCSegmentLib.imaging import Code, Terminology
+
+TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
+"""Name of Slicer's terminology for the codes; Slicer also keeps codes that it does not find there."""
+
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+"""Slicer's list of anatomic regions; the region itself stays empty, as the type already names the anatomy."""
+
+
+def serialized_terminology(terminology: Terminology) -> str:
+    """Slicer's text form, context~category~type~modifier~region context~region~region modifier.
+
+    Each of the five codes is written as scheme^value^meaning.
+    """
+    parts = [
+        TERMINOLOGY_CONTEXT,
+        _serialized_code(terminology.category),
+        _serialized_code(terminology.type),
+        _serialized_code(terminology.modifier),
+        REGION_CONTEXT,
+        _serialized_code(None),
+        _serialized_code(None),
+    ]
+    return "~".join(parts)
+
+
+def set_terminology(segment: vtkSegment, terminology: Terminology) -> None:
+    """Put coded terms on a segment; they are written to DICOM SEG and shown in the segments table."""
+    text = serialized_terminology(terminology)
+    if hasattr(segment, "SetTerminology"):
+        segment.SetTerminology(text)
+    else:  # before Slicer 5.10
+        segment.SetTag(segment.GetTerminologyEntryTagName(), text)
+
+
+def _serialized_code(code: Code | None) -> str:
+    if code is None:
+        return "^^"
+    return "^".join(_without_separators(text) for text in (code.scheme, code.value, code.meaning))
+
+
+def _without_separators(text: str) -> str:
+    """`text` without the characters that separate fields; Slicer has no way to escape them."""
+    return text.translate({ord("~"): " ", ord("^"): " ", ord("|"): " "}).strip()

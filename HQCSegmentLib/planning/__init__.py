@@ -1,0 +1,1 @@
+"""What a planning system takes: structure names, RT Structure Sets, DICOM SEG."""

@@ -1,0 +1,168 @@
+"""A DICOM series becomes a volume whose voxels are where the headers say, or is refused with a reason."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import read_image
+from HQCSegmentLib.imaging.dicom_series import find_series, read_series
+
+LPS_FROM_RAS = np.diag([-1.0, -1, 1, 1])
+RANDOM = np.random.default_rng(1)
+VOXELS = RANDOM.integers(-1000, 1500, (7, 5, 6)).astype(np.int16)
+
+
+def rotation(axis, degrees):
+    axis = np.array(axis, float) / np.linalg.norm(axis)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    angle = np.radians(degrees)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def lps_affine(direction, steps=(1.5, 2.0, 3.0), origin=(10.0, -20.0, 30.0)):
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(direction, float) * steps
+    affine[:3, 3] = origin
+    return affine
+
+
+DIRECTIONS = {
+    "axial": np.eye(3),
+    "axial, numbered from head to feet": np.diag([1, 1, -1]),
+    "prone": np.diag([-1, -1, 1]),
+    "coronal": np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]).T,
+    "sagittal": np.array([[0, 1, 0], [0, 0, -1], [1, 0, 0]]).T,
+    "oblique": rotation((1, 2, 3), 35),
+    "oblique, left-handed": rotation((1, 2, 3), 35) @ np.diag([1, 1, -1]),
+}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS.values(), ids=DIRECTIONS.keys())
+def test_every_voxel_is_where_its_slice_says(tmp_path, write_slices, direction):
+    written = lps_affine(direction)
+    write_slices(tmp_path / "case", VOXELS, written)
+    image = read_series(tmp_path / "case")
+    positions = np.argwhere(np.ones(VOXELS.shape, bool))
+    ras = positions @ (LPS_FROM_RAS @ written)[:3, :3].T + (LPS_FROM_RAS @ written)[:3, 3]
+    inverse = np.linalg.inv(image.affine)
+    indices = ras @ inverse[:3, :3].T + inverse[:3, 3]
+    assert np.abs(indices - np.rint(indices)).max() < 1e-4
+    read = image.array[tuple(np.rint(indices).astype(int).T)]
+    assert np.array_equal(read, VOXELS[tuple(positions.T)])
+
+
+def test_files_are_in_the_order_of_the_k_axis(tmp_path, write_slices):
+    write_slices(tmp_path, VOXELS, lps_affine(DIRECTIONS["oblique, left-handed"]))
+    image = read_series(tmp_path, name="case 1")
+    assert image.name == "case 1"
+    for k, file in enumerate(image.series.files):
+        header = pydicom.dcmread(file)
+        assert np.array_equal(header.pixel_array.T, image.array[:, :, k])
+        expected = (LPS_FROM_RAS @ image.affine @ [0, 0, k, 1])[:3]
+        assert np.allclose(header.ImagePositionPatient, expected, atol=1e-4)
+        assert header.SOPInstanceUID == image.series.sop_instance_uids[k]
+
+
+def test_the_rescale_slope_of_every_slice_counts(tmp_path, write_slices):
+    write_slices(
+        tmp_path, VOXELS, lps_affine(np.eye(3)), RescaleSlope=lambda k: 1 + 0.25 * k, RescaleIntercept=-3
+    )
+    image = read_series(tmp_path)
+    assert np.allclose(image.array, VOXELS * (1 + 0.25 * np.arange(VOXELS.shape[2])) - 3)
+
+
+def test_whole_hu_stay_whole(tmp_path, write_slices):
+    write_slices(tmp_path, VOXELS, lps_affine(np.eye(3)), RescaleIntercept=-1024)
+    image = read_series(tmp_path)
+    assert image.array.dtype == np.int16
+    assert np.array_equal(image.array, VOXELS - 1024)
+
+
+def test_the_largest_series_is_read(tmp_path, write_slices):
+    write_slices(tmp_path / "scout", VOXELS[:, :, :1], lps_affine(np.eye(3)))
+    write_slices(tmp_path / "ct", VOXELS, lps_affine(np.eye(3)))
+    (tmp_path / "notes.txt").write_text("not DICOM")
+    assert [series.number_of_files for series in find_series(tmp_path)] == [6, 1]
+    assert read_series(tmp_path).array.shape == VOXELS.shape
+
+
+def test_two_series_of_equal_size_are_ambiguous(tmp_path, write_slices):
+    write_slices(tmp_path / "a", VOXELS, lps_affine(np.eye(3)))
+    write_slices(tmp_path / "b", VOXELS, lps_affine(np.eye(3)), Modality="MR")
+    with pytest.raises(InputError, match="equal size"):
+        read_series(tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no DICOM image series"):
+        read_series(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        read_series(tmp_path / "missing")
+
+
+def shifted(values):
+    return {"ImagePositionPatient": lambda k: values[k]}
+
+
+REFUSED = {
+    "not equally spaced": shifted([[0, 0, z] for z in (0, 3, 6, 12, 15, 18)]),
+    "same position": shifted([[0, 0, z] for z in (0, 3, 6, 6, 9, 12)]),
+    "gantry tilt": shifted([[0, 0.5 * z, z] for z in (0, 3, 6, 9, 12, 15)]),
+    "different orientation": {
+        "ImageOrientationPatient": lambda k: [1, 0, 0, 0, 1, 0] if k else [1, 0, 0, 0, 0, -1]
+    },
+    "different pixel spacing": {"PixelSpacing": lambda k: [1, 1] if k else [2, 2]},
+    "frames of reference": {"FrameOfReferenceUID": lambda k: f"1.2.{k}"},
+    "color": {"SamplesPerPixel": 3},
+    "multi-frame": {"NumberOfFrames": 2},
+    "no valid ImagePositionPatient": {"ImagePositionPatient": None},
+}
+
+
+@pytest.mark.parametrize(("reason", "changes"), REFUSED.items(), ids=REFUSED.keys())
+def test_what_is_not_a_regular_grid_is_refused(tmp_path, write_slices, reason, changes):
+    write_slices(tmp_path / "case7", VOXELS, lps_affine(np.eye(3)), **changes)
+    with pytest.raises(InputError, match=f"case7: .*{reason}"):
+        read_series(tmp_path / "case7")
+
+
+def test_no_message_tells_who_the_patient_is(tmp_path, write_slices):
+    write_slices(tmp_path / "case7", VOXELS, lps_affine(np.eye(3)), SamplesPerPixel=3)
+    with pytest.raises(InputError) as caught:
+        read_series(tmp_path / "case7")
+    assert "Patient" not in str(caught.value)
+
+
+def test_one_slice_has_its_thickness(tmp_path, write_slices):
+    write_slices(tmp_path, VOXELS[:, :, :1], lps_affine(np.eye(3)))
+    assert read_series(tmp_path).grid.spacing == pytest.approx((1.5, 2.0, 3.0))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("syntax", ["", "_j2k", "_jpeg", "_jpegls", "_rle"])
+def test_compressed_series_equal_their_ground_truth(data_folder, syntax):
+    folder = data_folder / "odd" / "dicom_compressed" / f"compressed{syntax}"
+    image, truth = read_series(folder / "001"), read_image(folder / "001_ground_truth.nii.gz")
+    change = np.linalg.inv(image.affine) @ truth.affine
+    positions = np.argwhere(np.ones(truth.array.shape, bool))
+    indices = np.rint(positions @ change[:3, :3].T + change[:3, 3]).astype(int)
+    assert np.array_equal(image.array[tuple(indices.T)], truth.array[tuple(positions.T)])
+
+
+ODD = {
+    "dicom_geometry/gantrytilting/001": "gantry tilt",
+    "dicom_geometry/sliceincrement/001": "not equally spaced",
+    "dicom_geometry/sliceorientation/001": "different orientation",
+    "dicom_geometry/notavolume/001": "same position",
+    "dicom_compressed/rgb/001": "color",
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("folder", "reason"), ODD.items(), ids=ODD.keys())
+def test_real_series_that_are_no_volume_are_refused(data_folder, folder, reason):
+    with pytest.raises(InputError, match=reason):
+        read_series(Path(data_folder) / "odd" / folder)

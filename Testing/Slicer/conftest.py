@@ -1,0 +1,34 @@
+"""Makes HQCSegment.py and HQCSegmentSlicer importable, and gives tests a scene."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+for folder in (ROOT, ROOT / "HQCSegment", Path(__file__).resolve().parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+import slicer_application  # noqa: E402
+
+slicer_application.install_stand_ins()
+slicer_application.ScriptedLoadableModuleWidgetStandIn.module_folder = ROOT / "HQCSegment"
+
+
+@pytest.fixture(scope="session")
+def _application() -> slicer_application.Application:
+    return slicer_application.Application()
+
+
+@pytest.fixture
+def application(_application: slicer_application.Application) -> Iterator[slicer_application.Application]:
+    """The application with an empty scene."""
+    _application.clear()
+    yield _application
+    _application.clear()
