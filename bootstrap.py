@@ -289,9 +289,7 @@ def explain(output: str, profile: str) -> str:
     for signs, sentence in EXPLANATIONS:
         if any(sign in output for sign in signs):
             version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            return sentence.format(
-                tmp=tempfile.gettempdir(), python=version, locks=" -r ".join(LOCKS[profile])
-            )
+            return sentence.format(tmp=tempfile.gettempdir(), python=version, locks=" -r ".join(LOCKS[profile]))
     return ""
 
 

@@ -307,9 +307,7 @@ class HQCSegmentTest(ScriptedLoadableModuleTest):
         import numpy as np
 
         if importlib.util.find_spec("pydantic") is None:
-            logging.warning(
-                "HQCSegment self test skipped: pydantic is installed when Apply is first pressed."
-            )
+            logging.warning("HQCSegment self test skipped: pydantic is installed when Apply is first pressed.")
             return
         from HQCSegmentSlicer.nodes import (
             image_from_volume_node,
@@ -326,9 +324,7 @@ class HQCSegmentTest(ScriptedLoadableModuleTest):
         labelMap[1:3, 2:4, 1:5] = 1
         assert image_from_volume_node(volumeNode).array.shape == labelMap.shape
         structures = (Structure(value=1, name="Parotid_L"),)
-        segmentationNode = show_segmentation(
-            Segmentation(labelMap, affine, structures), volume_node=volumeNode
-        )
+        segmentationNode = show_segmentation(Segmentation(labelMap, affine, structures), volume_node=volumeNode)
         shown, names = label_map_from_segmentation_node(segmentationNode, volumeNode)
         assert names == {1: "Parotid_L"}
         np.testing.assert_array_equal(shown, labelMap)

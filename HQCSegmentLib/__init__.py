@@ -29,7 +29,7 @@ _PUBLIC = {
     "read_image": "HQCSegmentLib.imaging",
 }
 
-__all__ = sorted([*_PUBLIC, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_PUBLIC, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

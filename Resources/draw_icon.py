@@ -50,9 +50,7 @@ def draw() -> Figure:
             (0.06, 0.06),
             (0.12, 0.24),
         ]
-        curve = Outline(
-            [(side * x, y) for x, y in outline], [Outline.MOVETO, *[Outline.CURVE4] * (len(outline) - 1)]
-        )
+        curve = Outline([(side * x, y) for x, y in outline], [Outline.MOVETO, *[Outline.CURVE4] * (len(outline) - 1)])
         color = ORGAN if side < 0 else TARGET
         axes.add_patch(PathPatch(curve, facecolor="#3b4a5c", edgecolor=color, linewidth=2.2))
     return figure

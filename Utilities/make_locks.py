@@ -61,9 +61,7 @@ def pin(name: str) -> str:
 
 def write_lock(path: Path, what: str, pins: set[str]) -> None:
     """Write one lock file, sorted."""
-    path.write_text(
-        HEADER.format(what=what) + "".join(f"{line}\n" for line in sorted(pins)), encoding="utf-8"
-    )
+    path.write_text(HEADER.format(what=what) + "".join(f"{line}\n" for line in sorted(pins)), encoding="utf-8")
     print(f"{path.name}: {len(pins)} packages", file=sys.stderr)
 
 

@@ -143,9 +143,7 @@ class Logic:
         try:
             process.start()
         except OSError as error:
-            raise WorkError(
-                _("The Python of Slicer could not be started: {reason}.").format(reason=error)
-            ) from error
+            raise WorkError(_("The Python of Slicer could not be started: {reason}.").format(reason=error)) from error
         self._process = process
         return process
 
@@ -184,9 +182,7 @@ class Logic:
             last_line = process.log[-1] if process.log else _("no message")
             raise kind(
                 process.error
-                or _("The work stopped with code {code}: {line}").format(
-                    code=process.returncode, line=last_line
-                )
+                or _("The work stopped with code {code}: {line}").format(code=process.returncode, line=last_line)
             )
         return take_result()
 
@@ -203,14 +199,10 @@ def structures_of_bundle(bundle: Path) -> tuple[Structure, ...]:
         if not labels:
             raise ValueError("no labels")
     except OSError as error:
-        raise InputError(
-            _("{folder} is not a bundle: it has no bundle.json.").format(folder=bundle)
-        ) from error
+        raise InputError(_("{folder} is not a bundle: it has no bundle.json.").format(folder=bundle)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            _("{folder} is not a valid bundle: bundle.json has no valid list of labels.").format(
-                folder=bundle
-            )
+            _("{folder} is not a valid bundle: bundle.json has no valid list of labels.").format(folder=bundle)
         ) from error
     return tuple(sorted(labels, key=lambda structure: structure.value))
 

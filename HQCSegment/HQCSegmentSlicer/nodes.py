@@ -43,9 +43,9 @@ def image_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> Image:
         raise InputError(_("Choose an input volume first."))
     if node.IsA("vtkMRMLSequenceNode") or _is_sequence_proxy(node):
         raise InputError(
-            _(
-                "{name} is a volume sequence: clone the wanted frame in the Data module and use the copy."
-            ).format(name=name)
+            _("{name} is a volume sequence: clone the wanted frame in the Data module and use the copy.").format(
+                name=name
+            )
         )
     if not node.IsA("vtkMRMLScalarVolumeNode"):
         raise InputError(_("{name} is not a scalar volume: choose a CT or MR volume.").format(name=name))
@@ -61,9 +61,7 @@ def image_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> Image:
     affine = _world_affine(node)
     direction = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     if np.abs(direction.T @ direction - np.eye(3)).max() > SHEAR_TOLERANCE:
-        raise InputError(
-            _("The axes of {name} are not perpendicular: resample the volume first.").format(name=name)
-        )
+        raise InputError(_("The axes of {name} are not perpendicular: resample the volume first.").format(name=name))
     columns, rows, slices = node.GetImageData().GetDimensions()
     voxels = vtk_to_numpy(scalars).reshape(slices, rows, columns).transpose(2, 1, 0).copy()
     return Image(voxels, affine, name="volume")

@@ -10,8 +10,6 @@ from HQCSegmentLib.cohort import Fingerprint, Preprocessing
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec
 
-SCHEMA_VERSION = 1
-
 RESEARCH_USE = "Research use only. Not a medical device; not for clinical decisions."
 
 
@@ -37,7 +35,8 @@ class TrainingSummary(BaseModel):
     network_numbers: int = Field(description="numbers of the whole network")
     from_base: bool = Field(description="fine-tuned from a base model, not from scratch")
     held_out_dice: dict[str, float] = Field(
-        default_factory=dict, description="mean Dice per structure on held-out cases; empty if none were held out"
+        default_factory=dict,
+        description="mean Dice per structure on held-out cases; empty if none were held out",
     )
 
 
@@ -46,7 +45,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     software: str = Field(description="version of HQCSegment that wrote the bundle")
     notice: str = RESEARCH_USE
     network: NetworkSpec

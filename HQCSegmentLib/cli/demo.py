@@ -13,7 +13,9 @@ from HQCSegmentLib.cli.output import console, duration, error_console, showing
 
 def demo(
     *,
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo writes.")] = Path("hqcsegment-demo"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo writes.")] = Path(
+        "hqcsegment-demo"
+    ),
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other patients, other random draws.")] = 0,
     base_steps: Annotated[int, typer.Option("--base-steps", min=1, help="Training steps of the base model.")] = 240,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps of the fine-tuning.")] = 120,
@@ -39,7 +41,12 @@ def demo(
         say=lambda text: error_console().print(text),
         training=lambda title: showing(title, as_json=False),
     )
-    table = Table("structure", "Dice of the base", "after fine-tuning", title="Unseen patients of hospital B (synthetic)")
+    table = Table(
+        "structure",
+        "Dice of the base",
+        "after fine-tuning",
+        title="Unseen patients of hospital B (synthetic)",
+    )
     for name, before in result.before.items():
         table.add_row(name, f"{before:.3f}", f"{result.after[name]:.3f}")
     screen = console()

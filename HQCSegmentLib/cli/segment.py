@@ -24,13 +24,19 @@ class Format(StrEnum):
     rtstruct = "rtstruct"
 
 
-SUFFIXES = {Format.nifti: ".nii.gz", Format.nrrd: ".nrrd", Format.seg: ".seg.dcm", Format.rtstruct: ".rtstruct.dcm"}
+SUFFIXES = {
+    Format.nifti: ".nii.gz",
+    Format.nrrd: ".nrrd",
+    Format.seg: ".seg.dcm",
+    Format.rtstruct: ".rtstruct.dcm",
+}
 
 
 def segment(
     bundle: Annotated[Path, typer.Argument(help="Model bundle.", show_default=False)],
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="INPUT...", help="Image files or DICOM folders.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="Image files or DICOM folders.", show_default=False),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
@@ -70,7 +76,9 @@ def segment(
             emit_json({"event": "progress", "step": number, "of": len(inputs), "case": name})
         else:
             found = ", ".join(f"{s.name} {volume:.1f} ml" for s, volume in volumes(result))
-            console().print(f"{name}: {found} -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True)
+            console().print(
+                f"{name}: {found} -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True
+            )
     if json_events and code == 0:
         emit_json({"event": "done", "out": str(out), "cases": names})
     return code

@@ -42,7 +42,12 @@ def train(
     chosen = make(TrainConfig, {**_settings_of(config, resume=resume, out=out), **settings})
     with showing("training", as_json=json_events) as show:
         bundle = finetune(
-            Cohort.open(cohort), base=base, config=chosen, out=out, resume=resume, on_event=lambda e: show(_local(e, out))
+            Cohort.open(cohort),
+            base=base,
+            config=chosen,
+            out=out,
+            resume=resume,
+            on_event=lambda e: show(_local(e, out)),
         )
     if json_events:
         return

@@ -60,8 +60,8 @@ def fingerprint(cases: Iterable[LabelledCase]) -> Fingerprint:
     low, high = np.percentile(intensities, IMAGE_PERCENTILES) if intensities.size else (0.0, 1.0)
     return Fingerprint(
         cases=len(spacings),
-        median_spacing=tuple(np.median(spacings, axis=0).tolist()),  # type: ignore[arg-type]
-        median_extent=tuple(np.median(extents, axis=0).tolist()),  # type: ignore[arg-type]
+        median_spacing=tuple(np.median(spacings, axis=0).tolist()),
+        median_extent=tuple(np.median(extents, axis=0).tolist()),
         hounsfield=float(np.median(lowest)) < AIR_HU,
         foreground_low=float(low),
         foreground_high=float(high),

@@ -70,9 +70,7 @@ def read_structure_set(
         roi_name = _roi_name(roi)
         # Some planning systems leave undrawn regions out of the contour sequence: only the number joins.
         contours = [
-            points
-            for points in map(_points, contours_by_number.get(int(roi.ROINumber), []))
-            if points is not None
+            points for points in map(_points, contours_by_number.get(int(roi.ROINumber), [])) if points is not None
         ]
         if not contours or (names is not None and roi_name not in names):
             continue

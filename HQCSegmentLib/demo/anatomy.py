@@ -118,9 +118,7 @@ def _paint_bowel(canvas: Canvas, wall: _Wall, random: np.random.Generator) -> No
         part.paint(loop + 3.5, content)
         if random.random() < 0.25:
             # Gas gathers at the front of a loop.
-            bubble = part.ellipsoid(
-                (center[0], center[1] - 0.4 * ry, center[2]), (0.6 * rx, 0.5 * ry, 0.6 * rz)
-            )
+            bubble = part.ellipsoid((center[0], center[1] - 0.4 * ry, center[2]), (0.6 * rx, 0.5 * ry, 0.6 * rz))
             part.paint(np.maximum(bubble, inside + 2), -900.0)
     for side in (-1, 1):
         part = canvas.near((side * 104.0, 22.0, -70.0), (35.0, 35.0, 100.0))

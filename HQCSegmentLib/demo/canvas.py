@@ -43,9 +43,7 @@ class Canvas:
             first, last = (along[0], along[-1]) if len(along) else (0, -2)
             box.append(slice(max(0, (first - 1) * step), max(0, (last + 2) * step)))
         i, j, k = box
-        return Canvas(
-            self.hu[i, j, k], self.labels[i, j, k], self.x[i, j, k], self.y[i, j, k], self.z[i, j, k]
-        )
+        return Canvas(self.hu[i, j, k], self.labels[i, j, k], self.x[i, j, k], self.y[i, j, k], self.z[i, j, k])
 
     def paint(self, distance: Field, hu: float | Field, label: int = 0) -> None:
         """Cover the inside (`distance` < 0, millimetres); a voxel at least half inside gets `label`."""

@@ -63,15 +63,10 @@ def phantom_patient(*, seed: int, hospital: Hospital) -> PhantomPatient:
 def _positions(spacing: FloatArray) -> list[npt.NDArray[np.float32]]:
     """LPS millimetres of the voxel centres around the volume's middle, broadcastable to SHAPE."""
     axes = [(np.arange(size) - (size - 1) / 2) * step for size, step in zip(SHAPE, spacing, strict=True)]
-    return [
-        axis.astype(np.float32).reshape([-1 if a == b else 1 for b in range(3)])
-        for a, axis in enumerate(axes)
-    ]
+    return [axis.astype(np.float32).reshape([-1 if a == b else 1 for b in range(3)]) for a, axis in enumerate(axes)]
 
 
-def _smooth_field(
-    random: np.random.Generator, positions: Sequence[npt.NDArray[np.float32]]
-) -> npt.NDArray[np.float32]:
+def _smooth_field(random: np.random.Generator, positions: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """Smooth random displacement in millimetres: a few long waves, each a product of one wave per axis."""
     field = np.zeros(SHAPE, np.float32)
     count = 6

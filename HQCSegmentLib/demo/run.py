@@ -149,7 +149,12 @@ def _report(
     )
     write_text(out / "report.html", html)
     return DemoResult(
-        before, after, training.trainable_numbers, training.network_numbers, out / "report.html", out / "results"
+        before,
+        after,
+        training.trainable_numbers,
+        training.network_numbers,
+        out / "report.html",
+        out / "results",
     )
 
 

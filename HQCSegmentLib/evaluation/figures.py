@@ -73,9 +73,7 @@ def contour_figure(
     for panel, plane in zip(panels, PLANES, strict=True):
         _draw_plane(panel, plane, volume, maps, structures, center, spacing, window)
     figure.suptitle(title, fontsize=12)
-    figure.legend(
-        handles=_legend(maps, structures), loc="outside lower center", ncols=8, frameon=False, fontsize=9
-    )
+    figure.legend(handles=_legend(maps, structures), loc="outside lower center", ncols=8, frameon=False, fontsize=9)
     file = io.BytesIO()
     FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()

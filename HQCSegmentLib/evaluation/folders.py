@@ -53,7 +53,11 @@ class Evaluation:
 
 
 def evaluate(
-    predictions: str | Path, references: str | Path, *, out: str | Path | None = None, names: dict[int, str] | None = None
+    predictions: str | Path,
+    references: str | Path,
+    *,
+    out: str | Path | None = None,
+    names: dict[int, str] | None = None,
 ) -> Evaluation:
     """Compare label map files of equal name.
 
@@ -110,5 +114,8 @@ def _write(result: Evaluation, out: Path) -> None:
     writer.writeheader()
     writer.writerows(asdict(row) for row in result.rows)
     write_text(out / "metrics.csv", table.getvalue())
-    content = {"cases": [asdict(row) for row in result.rows], "summary": [asdict(row) for row in result.summary()]}
+    content = {
+        "cases": [asdict(row) for row in result.rows],
+        "summary": [asdict(row) for row in result.summary()],
+    }
     write_json(out / "metrics.json", content)

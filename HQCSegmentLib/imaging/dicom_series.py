@@ -276,9 +276,7 @@ def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames([str(one.file) for one in slices])
     # The reader takes the pixel type of the first file for all; PET slopes differ from slice to slice.
-    rescale = [
-        float(one.header.get(tag) or 0) for one in slices for tag in ("RescaleSlope", "RescaleIntercept")
-    ]
+    rescale = [float(one.header.get(tag) or 0) for one in slices for tag in ("RescaleSlope", "RescaleIntercept")]
     whole = all(value.is_integer() for value in rescale)
     reader.SetOutputPixelType(SimpleITK.sitkInt32 if whole else SimpleITK.sitkFloat32)
     try:

@@ -60,12 +60,12 @@ class Reorientation:
         """Array with axes (..., i, j, k) in the new orientation (a view)."""
         lead = array.ndim - 3
         moved = array.transpose(*range(lead), *(lead + axis for axis in self.permutation))
-        return np.flip(moved, [lead + axis for axis in range(3) if self.flips[axis]])
+        return np.flip(moved, tuple(lead + axis for axis in range(3) if self.flips[axis]))
 
     def undo(self, array: npt.NDArray) -> npt.NDArray:
         """Inverse of `apply` (a view)."""
         lead = array.ndim - 3
-        flipped = np.flip(array, [lead + axis for axis in range(3) if self.flips[axis]])
+        flipped = np.flip(array, tuple(lead + axis for axis in range(3) if self.flips[axis]))
         inverse = np.argsort(self.permutation)
         return flipped.transpose(*range(lead), *(lead + int(axis) for axis in inverse))
 

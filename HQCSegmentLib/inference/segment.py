@@ -61,7 +61,7 @@ def segment_with(
         on_progress=on_progress,
     )
     values = np.array([0, *(structure.value for structure in manifest.labels)])
-    array = values.astype(np.uint8 if values.max() <= np.iinfo(np.uint8).max else np.uint16)[winner]
+    array = (values.astype(np.uint8) if values.max() <= np.iinfo(np.uint8).max else values.astype(np.uint16))[winner]
     return Segmentation(array, image.affine, manifest.labels, image.name, image.series)
 
 
@@ -78,9 +78,7 @@ def winning_outputs(
     prepared = prepare(image, preprocessing)
     training = network.training
     network.eval()
-    scores = predict(
-        network, torch.from_numpy(prepared.array), window=window, overlap=overlap, on_progress=on_progress
-    )
+    scores = predict(network, torch.from_numpy(prepared.array), window=window, overlap=overlap, on_progress=on_progress)
     network.train(training)
     return restore(scores, prepared)
 
@@ -98,5 +96,3 @@ def open_image(source: Input, *, name: str | None = None) -> Image:
         msg = f"the image {path} does not exist."
         raise InputError(msg)
     return read_image(path, name=name)
-
-

@@ -54,8 +54,7 @@ def write_dicom_seg(path: Path, segmentation: Segmentation) -> None:
         pixel_array=np.ascontiguousarray(frames),
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
-            _description(structure, number)
-            for number, structure in enumerate(segmentation.structures, start=1)
+            _description(structure, number) for number, structure in enumerate(segmentation.structures, start=1)
         ],
         series_instance_uid=generate_uid(),
         series_number=2,

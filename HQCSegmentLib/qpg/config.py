@@ -32,7 +32,8 @@ class QPGConfig:
         metadata={"help": "layers with fewer numbers per channel keep ordinary trainable weights"},
     )
     include: tuple[str, ...] = field(
-        default=("*",), metadata={"help": "name patterns of the layers that get circuits, for example 'model.0*'"}
+        default=("*",),
+        metadata={"help": "name patterns of the layers that get circuits, for example 'model.0*'"},
     )
     exclude: tuple[str, ...] = field(default=(), metadata={"help": "name patterns of layers that stay classical"})
 

@@ -23,6 +23,7 @@ class Generator:
     def __init__(self) -> None:
         self._layers: list[CircuitWeights] = []
         self._bases: list[Tensor] = []
+        self._mode = (False, False)
         self._forget()
 
     def add(self, layer: CircuitWeights, base: Tensor) -> int:
@@ -71,7 +72,6 @@ class Generator:
     def _forget(self) -> None:
         self._weights: dict[int, Tensor] = {}
         self._versions: dict[int, tuple[int, ...] | None] = dict.fromkeys(range(len(self._layers)))
-        self._mode: tuple[bool, bool] | None = None
         self._used = False
 
     def __getstate__(self) -> dict[str, Any]:

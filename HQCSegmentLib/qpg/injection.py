@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from HQCSegmentLib.qpg.channels import SUPPORTED_LAYERS, ChannelView
@@ -83,7 +83,7 @@ def merge(network: Network) -> Network:
         msg = "the network carries no circuits; nothing to merge"
         raise NotInjectedError(msg)
     with torch.no_grad():
-        merged = [layer.weight.detach().clone() for _, layer in layers]
+        merged = [cast(Tensor, layer.weight).clone() for _, layer in layers]
     for (_, layer), weight in zip(layers, merged, strict=True):
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
         layer.weight = nn.Parameter(weight)

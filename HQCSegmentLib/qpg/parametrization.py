@@ -44,11 +44,10 @@ class CircuitWeights(nn.Module):
         self.qubits = qubits_needed(view.numbers, config.readout)
         # Generation is always float32 or better: half-precision networks get their weights rounded once, at the end.
         dtype = torch.promote_types(base.dtype, torch.float32)
-        new = {"dtype": dtype, "device": base.device}
-        self.angles = nn.Parameter(torch.zeros(view.channels, config.depth, self.qubits, **new))
-        self.log_scale = nn.Parameter(torch.zeros(view.channels, **new))
-        self.shift = nn.Parameter(torch.zeros(view.channels, **new))
         rows = view.to_rows(base.detach()).to(dtype)
+        self.angles = nn.Parameter(rows.new_zeros(view.channels, config.depth, self.qubits))
+        self.log_scale = nn.Parameter(rows.new_zeros(view.channels))
+        self.shift = nn.Parameter(rows.new_zeros(view.channels))
         self.register_buffer("deviation", rows.std(dim=1, correction=0, keepdim=True))
         # Not a submodule: every layer of the network refers to the same generator.
         object.__setattr__(self, "generator", generator)

@@ -38,7 +38,9 @@ class TrainConfig(BaseModel):
         default=None, description="working spacing in mm along R, A, S (default: the cohort's median)"
     )
     held_out: int | None = Field(
-        default=None, ge=0, description="patients to hold out and measure Dice on (default: a fifth, at least 1)"
+        default=None,
+        ge=0,
+        description="patients to hold out and measure Dice on (default: a fifth, at least 1)",
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of ordinary weights")
     angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")

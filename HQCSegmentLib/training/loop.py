@@ -91,9 +91,7 @@ class Loop:
                 if not math.isfinite(value):
                     msg = f"the loss is {value} at step {done}; lower the learning rates (checkpoint: {self.folder})."
                     raise WorkError(msg)
-                self.log.emit(
-                    "progress", step=done, of=self.steps, loss=round(value, 5), eta_s=left.after(done)
-                )
+                self.log.emit("progress", step=done, of=self.steps, loss=round(value, 5), eta_s=left.after(done))
                 if done % every == 0 or done == self.steps:
                     self._save(optimizer, schedule, done)
                     if on_checkpoint is not None:

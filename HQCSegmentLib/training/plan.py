@@ -113,8 +113,7 @@ def choose_patch(
         return check_patch(config.patch, network), f"patch {config.patch}: as asked"
     divisor = network.divisor
     sides = [
-        max(1, extent / spacing)
-        for extent, spacing in zip(measured.median_extent, preprocessing.spacing, strict=True)
+        max(1, extent / spacing) for extent, spacing in zip(measured.median_extent, preprocessing.spacing, strict=True)
     ][: network.dims]
     budget = PATCH_VOXELS[network.dims]
     # Shrink the longest side first: it has most to spare.

@@ -15,7 +15,16 @@ from torch import nn
 import HQCSegmentLib
 from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle, TrainingSummary
-from HQCSegmentLib.cohort import Cohort, Fingerprint, LabelledCase, Split, fingerprint, prepare, prepare_label, split
+from HQCSegmentLib.cohort import (
+    Cohort,
+    Fingerprint,
+    LabelledCase,
+    Split,
+    fingerprint,
+    prepare,
+    prepare_label,
+    split,
+)
 from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation.metrics import dice_per_structure
@@ -98,7 +107,7 @@ def finetune(
             vary=augmentation(dims=plan.network.dims) if config.augment else None,
         )
         loop = Loop(network, source, config, plan.steps, device, out / "checkpoints", log)
-        loop.run(resume=resume, on_checkpoint=lambda step: run.measure(held_out, outputs, step))
+        loop.run(resume=resume, on_checkpoint=lambda step: run.measure_before_the_end(held_out, outputs, step))
         bundle = run.finish(held_out, outputs)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
         return bundle
@@ -122,6 +131,11 @@ class _Run:
     network: nn.Module
     out: Path
     log: EventLog
+
+    def measure_before_the_end(self, cases: Sequence[LabelledCase], outputs: dict[int, int], step: int) -> None:
+        """As `measure`; the last step is left to `finish`, which measures the merged network."""
+        if step < self.plan.steps:
+            self.measure(cases, outputs, step)
 
     def measure(self, cases: Sequence[LabelledCase], outputs: dict[int, int], step: int) -> dict[str, float]:
         """Mean Dice per structure on whole held-out images; also an event."""

@@ -106,9 +106,7 @@ def write_slices() -> Callable[..., list[Path]]:
             dataset.file_meta = FileMetaDataset()
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
             files.append(folder / f"{(5 * k) % 97:03d}.dcm")
-            pydicom.dcmwrite(
-                files[-1], dataset, implicit_vr=False, little_endian=True, enforce_file_format=True
-            )
+            pydicom.dcmwrite(files[-1], dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
         return files
 
     return write

@@ -84,9 +84,7 @@ def make_project(root: Path) -> Path:
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "backend.py").write_text(BACKEND)
     (root / "HQCSegmentLib" / "__init__.py").write_text("")
-    (root / "HQCSegmentLib" / "__main__.py").write_text(
-        "import needed\n" + PROGRAM.format(exit_code=EXIT_OF_DEMO)
-    )
+    (root / "HQCSegmentLib" / "__main__.py").write_text("import needed\n" + PROGRAM.format(exit_code=EXIT_OF_DEMO))
     (root / "requirements.lock").write_text("# what it runs with\nneeded==1.0\n")
     (root / "requirements-test.lock").write_text("pytest==1.0\n")
     write_wheel(wheels_of(root), "needed", "")
@@ -101,15 +99,11 @@ def environment(project: Path, **changes: str) -> dict[str, str]:
     return {**variables, "PIP_CONFIG_FILE": os.devnull, **(changes or offline)}
 
 
-def call(
-    project: Path, *arguments: str, before: str = "", **changes: str
-) -> subprocess.CompletedProcess[str]:
+def call(project: Path, *arguments: str, before: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """Call bootstrap.py as a user does; `before` is Python that changes what the interpreter looks like."""
     script = str(project / "bootstrap.py")
     seam = f"import runpy, sys\n{before}\nsys.argv = [{script!r}, *{arguments!r}]\n"
-    command = (
-        ["-c", f"{seam}runpy.run_path({script!r}, run_name='__main__')"] if before else [script, *arguments]
-    )
+    command = ["-c", f"{seam}runpy.run_path({script!r}, run_name='__main__')"] if before else [script, *arguments]
     return subprocess.run(
         [sys.executable, *command],
         capture_output=True,
@@ -231,9 +225,7 @@ class TestRefusals:
         assert bootstrap.machine_problem("darwin", "arm64") == ""
         assert bootstrap.machine_problem("linux", "x86_64") == ""
 
-    def test_a_full_disk_meets_a_sentence(
-        self, bootstrap: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch
-    ):
+    def test_a_full_disk_meets_a_sentence(self, bootstrap: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch):
         usage = namedtuple("usage", "total used free")
         monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 1_234_000_000))
         monkeypatch.setattr(bootstrap, "gets_cuda", lambda system: False)
@@ -241,9 +233,7 @@ class TestRefusals:
             bootstrap.prepare(bootstrap.Place(project), "runtime")
         assert not (project / ".venv" / "pyvenv.cfg").exists()
 
-    def test_cuda_needs_more_disk(
-        self, bootstrap: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch
-    ):
+    def test_cuda_needs_more_disk(self, bootstrap: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch):
         usage = namedtuple("usage", "total used free")
         monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 5 * 10**9))
         monkeypatch.setattr(bootstrap, "gets_cuda", lambda system: True)
@@ -309,9 +299,7 @@ class TestTorchSource:
     def test_pip_tells_of_the_variables(self, project: Path, bootstrap: ModuleType):
         """`pip config list` is asked, not the variables: it must show both."""
         pip = [sys.executable, "-m", "pip", "config", "list"]
-        listed = subprocess.run(
-            pip, capture_output=True, text=True, check=True, env=environment(project)
-        ).stdout
+        listed = subprocess.run(pip, capture_output=True, text=True, check=True, env=environment(project)).stdout
         assert bootstrap.has_own_source(listed)
 
 

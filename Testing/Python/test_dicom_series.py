@@ -67,9 +67,7 @@ def test_files_are_in_the_order_of_the_k_axis(tmp_path, write_slices):
 
 
 def test_the_rescale_slope_of_every_slice_counts(tmp_path, write_slices):
-    write_slices(
-        tmp_path, VOXELS, lps_affine(np.eye(3)), RescaleSlope=lambda k: 1 + 0.25 * k, RescaleIntercept=-3
-    )
+    write_slices(tmp_path, VOXELS, lps_affine(np.eye(3)), RescaleSlope=lambda k: 1 + 0.25 * k, RescaleIntercept=-3)
     image = read_series(tmp_path)
     assert np.allclose(image.array, VOXELS * (1 + 0.25 * np.arange(VOXELS.shape[2])) - 3)
 
@@ -111,9 +109,7 @@ REFUSED = {
     "not equally spaced": shifted([[0, 0, z] for z in (0, 3, 6, 12, 15, 18)]),
     "same position": shifted([[0, 0, z] for z in (0, 3, 6, 6, 9, 12)]),
     "gantry tilt": shifted([[0, 0.5 * z, z] for z in (0, 3, 6, 9, 12, 15)]),
-    "different orientation": {
-        "ImageOrientationPatient": lambda k: [1, 0, 0, 0, 1, 0] if k else [1, 0, 0, 0, 0, -1]
-    },
+    "different orientation": {"ImageOrientationPatient": lambda k: [1, 0, 0, 0, 1, 0] if k else [1, 0, 0, 0, 0, -1]},
     "different pixel spacing": {"PixelSpacing": lambda k: [1, 1] if k else [2, 2]},
     "frames of reference": {"FrameOfReferenceUID": lambda k: f"1.2.{k}"},
     "color": {"SamplesPerPixel": 3},

@@ -23,9 +23,7 @@ def run_pytest(folder: Path, source: str, *, ci: bool) -> subprocess.CompletedPr
     shutil.copy(CONFTEST, folder)
     (folder / "test_one.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    variables = {name: value for name, value in os.environ.items() if name != "CI"} | (
-        {"CI": "true"} if ci else {}
-    )
+    variables = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if ci else {})
     command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider"]
     return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 

@@ -25,9 +25,7 @@ def test_every_patient_has_every_structure_in_its_place(seed, hospital):
     assert patient.image.shape == patient.labels.shape == SHAPE
     assert patient.image.dtype == np.int16
     assert set(np.unique(patient.labels)) == {0, *STRUCTURE_NAMES}
-    liver, left, right, spine, tumor = (
-        patient_positions(patient, value).mean(axis=0) for value in range(1, 6)
-    )
+    liver, left, right, spine, tumor = (patient_positions(patient, value).mean(axis=0) for value in range(1, 6))
     # RAS: x to the right, y to the front, z to the head.
     assert left[0] < spine[0] < right[0]
     assert liver[0] > spine[0]

@@ -64,9 +64,7 @@ def test_written_masks_are_read_back_without_loss(tmp_path, segmentation):
     assert list(masks) == ["Kidney_L", "GTV"]
     for name, mask in masks.items():
         assert np.array_equal(mask, segmentation.mask(name)), name
-    assert list(read_structure_set(tmp_path / "RTSTRUCT.dcm", image_of(segmentation), names=["GTV"])) == [
-        "GTV"
-    ]
+    assert list(read_structure_set(tmp_path / "RTSTRUCT.dcm", image_of(segmentation), names=["GTV"])) == ["GTV"]
 
 
 def test_a_structure_without_voxels_is_listed_but_not_drawn(tmp_path, segmentation):
@@ -107,9 +105,7 @@ def test_the_file_says_that_it_is_automatic_unapproved_and_for_research(tmp_path
     types = [item.RTROIInterpretedType for item in dataset.RTROIObservationsSequence]
     assert types == ["ORGAN", "GTV", ""]
     assert list(dataset.ROIContourSequence[0].ROIDisplayColor) == [70, 160, 255]
-    coordinates = [
-        c for roi in dataset.ROIContourSequence for item in roi.ContourSequence for c in item.ContourData
-    ]
+    coordinates = [c for roi in dataset.ROIContourSequence for item in roi.ContourSequence for c in item.ContourData]
     assert max(len(str(value.original_string)) for value in coordinates) <= 16
 
 

@@ -47,9 +47,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
     def addCurrentPathToHistory(self) -> None:
         pass
 
-    currentPath = QtCore.Property(
-        str, lambda self: self._line.text(), lambda self, path: self._line.setText(path)
-    )
+    currentPath = QtCore.Property(str, lambda self: self._line.text(), lambda self, path: self._line.setText(path))
 
 
 CUSTOM_WIDGETS = (qMRMLWidget, qMRMLNodeComboBox, ctkCollapsibleButton, ctkPathLineEdit)

@@ -119,9 +119,7 @@ def parameter_node_wrapper_stand_in(cls: type) -> type:
     cls.__init__ = lambda self, node: setattr(self, "node", node)
     cls.connectGui = lambda self, ui: 1
     cls.disconnectGui = lambda self, tag: None
-    cls.AddObserver = lambda self, event, callback, priority=0.0: self.node.AddObserver(
-        event, callback, priority
-    )
+    cls.AddObserver = lambda self, event, callback, priority=0.0: self.node.AddObserver(event, callback, priority)
     cls.RemoveObserver = lambda self, tag: self.node.RemoveObserver(tag)
     return cls
 

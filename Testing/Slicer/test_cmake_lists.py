@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location(
-    "update_cmake_lists", ROOT / "Testing" / "update_cmake_lists.py"
-)
+_spec = importlib.util.spec_from_file_location("update_cmake_lists", ROOT / "Testing" / "update_cmake_lists.py")
 update_cmake_lists = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(update_cmake_lists)
 
@@ -26,9 +24,7 @@ def test_lists_equal_the_tree(package):
 
 def test_what_is_listed():
     lists = update_cmake_lists.packaged_files(ROOT / "HQCSegment")
-    assert {"HQCSegment.py", "HQCSegmentSlicer/__init__.py", "HQCSegmentSlicer/nodes.py"} <= set(
-        lists["scripts"]
-    )
+    assert {"HQCSegment.py", "HQCSegmentSlicer/__init__.py", "HQCSegmentSlicer/nodes.py"} <= set(lists["scripts"])
     assert {
         "Resources/Icons/HQCSegment.png",
         "Resources/UI/HQCSegment.ui",
@@ -40,9 +36,7 @@ def test_what_is_listed():
 
 
 def test_update_replaces_only_between_the_markers():
-    text = (
-        "set(A\n  # begin scripts\n  old.py\n  # end scripts\n  )\n# begin resources\n# end resources\nrest\n"
-    )
+    text = "set(A\n  # begin scripts\n  old.py\n  # end scripts\n  )\n# begin resources\n# end resources\nrest\n"
     new = update_cmake_lists.updated(text, {"scripts": ["a.py", "b/c.py"], "resources": ["d.json"]})
     assert new == (
         "set(A\n  # begin scripts\n  a.py\n  b/c.py\n  # end scripts\n  )\n"

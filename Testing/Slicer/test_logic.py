@@ -56,9 +56,7 @@ def logic(timers, tmp_path, monkeypatch) -> Logic:
         timers.append(TimerStandIn(callback))
         return timers[-1]
 
-    return Logic(
-        make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)], start_timer=start_timer
-    )
+    return Logic(make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)], start_timer=start_timer)
 
 
 @pytest.fixture

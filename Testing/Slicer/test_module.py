@@ -52,9 +52,7 @@ class RunnerStandIn:
 @pytest.fixture
 def module(application, monkeypatch):
     monkeypatch.setattr(slicer.util, "loadUI", qt_stand_ins.load_ui, raising=False)
-    monkeypatch.setattr(
-        slicer.util, "childWidgetVariables", qt_stand_ins.child_widget_variables, raising=False
-    )
+    monkeypatch.setattr(slicer.util, "childWidgetVariables", qt_stand_ins.child_widget_variables, raising=False)
     return importlib.import_module("HQCSegment")
 
 
@@ -178,9 +176,7 @@ def test_ui_names_the_parameters_of_the_parameter_node(module):
 
 def test_ui_hands_the_scene_to_every_node_selector():
     tree = ET.parse(UI)
-    selectors = {
-        element.get("name") for element in tree.iter("widget") if element.get("class") == "qMRMLNodeComboBox"
-    }
+    selectors = {element.get("name") for element in tree.iter("widget") if element.get("class") == "qMRMLNodeComboBox"}
     connected = {
         connection.findtext("receiver")
         for connection in tree.iter("connection")

@@ -216,9 +216,7 @@ def test_existing_node_keeps_other_segments(application):
     node = show_segmentation(Segmentation(first, affine, own), volume_node=volume)
     second = np.zeros(SHAPE, np.uint8)
     second[6:8, 0:2, 0:2] = 1
-    result = show_segmentation(
-        Segmentation(second, affine, STRUCTURES[:1]), volume_node=volume, segmentation_node=node
-    )
+    result = show_segmentation(Segmentation(second, affine, STRUCTURES[:1]), volume_node=volume, segmentation_node=node)
     assert result is node
     assert application.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
     shown = by_name(*label_map_from_segmentation_node(node, volume))

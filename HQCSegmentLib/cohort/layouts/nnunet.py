@@ -24,7 +24,7 @@ def find(path: Path) -> Found | None:
         msg = f"{description} must hold a JSON object with the key `labels`."
         raise InputError(msg)
     # nnU-Net numbers the channels of a case in the file name, the Decathlon does not.
-    channels = content.get("channel_names", content.get("modality", {"0": "image"}))
+    channels: dict[str, Any] = content.get("channel_names") or content.get("modality") or {"0": "image"}
     if len(channels) > 1:
         msg = f"{path} has {len(channels)} images per case; one is supported so far."
         raise InputError(msg)

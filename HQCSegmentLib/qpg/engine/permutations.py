@@ -11,7 +11,7 @@ from HQCSegmentLib.qpg.circuits import CNOT
 
 
 def destination(gates: Iterable[CNOT], *, qubits: int) -> Tensor:
-    """Where each basis state goes: `destination[b]` is the number of the state that |b> becomes; int64, (2**qubits,)."""
+    """`destination[b]` is the number of the state that |b> becomes; (2**qubits,), int64."""
     state = torch.arange(2**qubits)
     for gate in gates:
         control = (state >> (qubits - 1 - gate.control)) & 1
