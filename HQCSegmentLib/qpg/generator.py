@@ -20,10 +20,12 @@ class Generator:
     needed and the kept ones carry none, or when a backward pass has used up their graph.
     """
 
+    # Whether gradients and inference mode were on when the kept weights were generated.
+    _mode = (False, False)
+
     def __init__(self) -> None:
         self._layers: list[CircuitWeights] = []
         self._bases: list[Tensor] = []
-        self._mode = (False, False)
         self._forget()
 
     def add(self, layer: CircuitWeights, base: Tensor) -> int:

@@ -29,7 +29,7 @@ from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.imaging import write_array
 
-BASE_CASES, POOL_CASES, TEST_CASES = 100, 60, 40
+BASE_CASES, POOL_CASES, TEST_CASES = 100, 40, 40
 
 
 def other_site(array: npt.NDArray, *, seed: int) -> npt.NDArray[np.float32]:
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=json.loads, default={}, help='further settings as JSON: {"angle_rate": 0.01}'
     )
+    parser.add_argument("--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested")
     parser.add_argument("--tag", default="", help="name of the settings in the run folders")
     arguments = parser.parse_args()
 
@@ -104,7 +105,9 @@ def main() -> None:
     names = [case.name for case in cohort.cases]
     random.Random(0).shuffle(names)
     base_names = names[:BASE_CASES]
-    pool, test = names[BASE_CASES : BASE_CASES + POOL_CASES], names[-TEST_CASES:]
+    pool = names[BASE_CASES : BASE_CASES + POOL_CASES]
+    tuning = names[BASE_CASES + POOL_CASES : -TEST_CASES]
+    test = tuning if arguments.tuning else names[-TEST_CASES:]
 
     base_folder = arguments.out / "base"
     if (base_folder / "bundle" / "bundle.json").exists():
@@ -114,7 +117,7 @@ def main() -> None:
         subset = cohort.subset(base_names)
         base = hqc.finetune(subset, config=config, out=base_folder, resume=base_folder.exists())
     site_folder = arguments.out / "site"
-    write_site(cohort, pool + test, site_folder)
+    write_site(cohort, names[BASE_CASES:], site_folder)
     site = hqc.Cohort.open(site_folder)
 
     rows: list[dict[str, Any]] = []
