@@ -97,7 +97,9 @@ def main() -> None:
     parser.add_argument(
         "--settings", type=json.loads, default={}, help='further settings as JSON: {"angle_rate": 0.01}'
     )
-    parser.add_argument("--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested")
+    parser.add_argument(
+        "--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested"
+    )
     parser.add_argument("--tag", default="", help="name of the settings in the run folders")
     arguments = parser.parse_args()
 
