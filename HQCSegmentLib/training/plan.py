@@ -121,6 +121,9 @@ def choose_patch(
         longest = max(range(len(sides)), key=lambda axis: sides[axis])
         sides[longest] -= divisor
     window = tuple(math.ceil(side / divisor) * divisor for side in sides)
+    if max(window) <= divisor:
+        # Normalisation needs more than one voxel at the network's deepest level.
+        window = (2 * divisor, *window[1:])
     return window, f"patch {window}: the median image in multiples of {divisor}, at most {budget} voxels"
 
 
@@ -128,5 +131,10 @@ def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]
     """The patch, if the network can take it."""
     if len(patch) != network.dims or any(side < 1 or side % network.divisor for side in patch):
         msg = f"patch {patch} does not fit: {network.name} needs {network.dims} multiples of {network.divisor}."
+        raise InputError(msg)
+    if max(patch) <= network.divisor:
+        msg = (
+            f"patch {patch} is too small: one side must have at least {2 * network.divisor} voxels for {network.name}."
+        )
         raise InputError(msg)
     return patch

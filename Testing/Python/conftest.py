@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -110,3 +112,37 @@ def write_slices() -> Callable[..., list[Path]]:
         return files
 
     return write
+
+
+def load_tiny() -> ModuleType:
+    """The module `tiny.py` beside this file."""
+    path = Path(__file__).with_name("tiny.py")
+    spec = importlib.util.spec_from_file_location("hqcsegment_tests_tiny", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """Makers of tiny cohorts."""
+    return load_tiny()
+
+
+@pytest.fixture(scope="session")
+def tiny_cohort(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType) -> Path:
+    """Folder of a cohort of four tiny patients; not to be changed."""
+    return tiny.write_tiny_cohort(tmp_path_factory.mktemp("tiny") / "cohort")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType, tiny_cohort: Path) -> Path:
+    """Folder of a finished run: all weights trained from scratch, one patient held out."""
+    import HQCSegmentLib as hqc
+
+    out = tmp_path_factory.mktemp("tiny-run") / "run"
+    config = hqc.TrainConfig(method="full", steps=60, learning_rate=5e-3, held_out=1, **tiny.SETTINGS)
+    hqc.finetune(hqc.Cohort.open(tiny_cohort), config=config, out=out)
+    return out
