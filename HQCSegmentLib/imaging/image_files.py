@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +60,9 @@ def read_image(path: Path, *, name: str | None = None) -> Image:
     except RuntimeError as error:
         msg = f"{name}: {path} cannot be read as an image ({_reason(error)})."
         raise InputError(msg) from error
+    if not _is_whole(path):
+        msg = f"{name}: {path} cannot be read as an image (the file is cut off or damaged); copy or export it again."
+        raise InputError(msg)
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
@@ -100,6 +107,34 @@ def from_simpleitk(image: SimpleITK.Image) -> tuple[npt.NDArray, FloatArray]:
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
     return sitk.GetArrayFromImage(image).transpose(2, 1, 0), LPS_FROM_RAS @ lps
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a NIfTI file holds all its voxels, undamaged where it is compressed; true for other formats.
+
+    ITK's NIfTI reader takes what it gets and leaves the rest of the volume zero, without an error.
+    """
+    if image_suffix(path) not in (".nii", ".nii.gz"):
+        return True
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as stream:
+            header = stream.read(348)
+            # Reading to the end also compares the checksum.
+            length = len(header) + sum(len(part) for part in iter(lambda: stream.read(2**20), b""))
+        return length >= _nifti_length(header)
+    except (OSError, EOFError, zlib.error, struct.error):
+        return False
+
+
+def _nifti_length(header: bytes) -> int:
+    """Bytes up to the last voxel, from the header of a NIfTI-1 file (ITK reads no NIfTI-2)."""
+    order = "<" if struct.unpack_from("<i", header)[0] == 348 else ">"
+    dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)
+    (bits,) = struct.unpack_from(f"{order}h", header, 72)
+    (first,) = struct.unpack_from(f"{order}f", header, 108)
+    return int(first) + math.prod(max(1, size) for size in sizes[:dimensions]) * bits // 8
 
 
 def _reason(error: RuntimeError) -> str:
