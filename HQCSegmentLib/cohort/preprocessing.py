@@ -67,6 +67,9 @@ def prepare(image: Image, preprocessing: Preprocessing) -> Prepared:
     if not np.isfinite(array).all():
         msg = f"case {image.name}: the image holds values that are not finite numbers."
         raise InputError(msg)
+    if array.min() == array.max():
+        msg = f"case {image.name}: the image has the same value everywhere."
+        raise InputError(msg)
     reorientation = Reorientation.to_ras(image.affine)
     oriented = image.grid.reoriented(reorientation)
     target = oriented.resampled(preprocessing.spacing)
@@ -150,7 +153,10 @@ def _normalise(array: npt.NDArray[np.float32], how: Preprocessing, *, name: str)
         return ((np.clip(array, how.low, how.high) - how.mean) / how.deviation).astype(np.float32)
     low, high = np.percentile(array, IMAGE_PERCENTILES)
     if not high > low:
-        msg = f"case {name}: the image has the same value everywhere."
+        # Nearly all voxels are the same background: there is no bulk that single voxels could flatten.
+        low, high = array.min(), array.max()
+    if not high > low:
+        msg = f"case {name}: the image has the same value everywhere at the spacing of the plan."
         raise InputError(msg)
     array = np.clip(array, low, high)
     return ((array - array.mean()) / array.std()).astype(np.float32)

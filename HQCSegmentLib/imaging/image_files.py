@@ -129,8 +129,10 @@ def _is_whole(path: Path) -> bool:
 
 
 def _nifti_length(header: bytes) -> int:
-    """Bytes up to the last voxel, from the header of a NIfTI-1 file (ITK reads no NIfTI-2)."""
-    order = "<" if struct.unpack_from("<i", header)[0] == 348 else ">"
+    """Bytes up to the last voxel, from the header of a NIfTI-1 file; 0 for another kind of file."""
+    order = next((order for order in "<>" if struct.unpack_from(f"{order}i", header)[0] == 348), None)
+    if order is None:
+        return 0
     dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)
     (bits,) = struct.unpack_from(f"{order}h", header, 72)
     (first,) = struct.unpack_from(f"{order}f", header, 108)
