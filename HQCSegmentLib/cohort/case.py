@@ -10,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image
+from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image, read_label_map
 from HQCSegmentLib.imaging.dicom_series import read_series
-
-LABEL_TOLERANCE = 1e-3
-"""Label files stored as floats are accepted when every voxel is this near to a whole number."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +63,14 @@ class Case:
         Raises:
             InputError: if the file is missing, unreadable or holds values that are not whole numbers.
         """
-        values, counts = np.unique(_whole_numbers(self._read_label_map()), return_counts=True)
+        values, counts = np.unique(self._read_label_map().array, return_counts=True)
         return {int(v): int(c) for v, c in zip(values, counts, strict=True) if v != 0}
 
     def _read_label_map(self) -> Image:
         if not self.label.is_file():
             msg = f"case {self.name}: the label map {self.label} is missing; add it, or remove the image."
             raise InputError(msg)
-        return read_image(self.label, name=f"case {self.name}")
+        return read_label_map(self.label, name=f"case {self.name}")
 
     def _from_label_map(self, image: Image, structures: Mapping[int, str]) -> npt.NDArray[np.uint16]:
         label = self._read_label_map()
@@ -90,15 +87,14 @@ class Case:
                 f"patient space (at most {GRID_TOLERANCE_VOXELS} is accepted); export them again on one grid."
             )
             raise InputError(msg)
-        array = _whole_numbers(label)
-        outside = sorted(set(np.unique(array).tolist()) - {0, *structures})
+        outside = sorted(set(np.unique(label.array).tolist()) - {0, *structures})
         if outside:
             msg = (
                 f"case {self.name}: the label map {self.label} holds the value(s) {_few(outside)}, which are not "
                 f"among the cohort's structures {dict(structures)}."
             )
             raise InputError(msg)
-        return array
+        return label.array
 
     def _from_structure_set(
         self, image: Image, structures: Mapping[int, str]
@@ -133,22 +129,6 @@ class LabelledCase:
     def segmentation(self, structures: tuple[Structure, ...]) -> Segmentation:
         """The reference contours as a segmentation."""
         return Segmentation(self.label, self.image.affine, structures, self.image.name, self.image.series)
-
-
-def _whole_numbers(label: Image) -> npt.NDArray[np.uint16]:
-    array = label.array
-    if array.dtype == np.uint8 or array.dtype == np.uint16:
-        return array.astype(np.uint16)
-    # np.rint of a small integer type would give a half-precision float.
-    array = array.astype(np.float64)
-    rounded = np.rint(array)
-    if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > LABEL_TOLERANCE:
-        msg = f"{label.name}: the label map holds values that are not whole numbers; is it an image?"
-        raise InputError(msg)
-    if rounded.min(initial=0) < 0 or rounded.max(initial=0) > np.iinfo(np.uint16).max:
-        msg = f"{label.name}: the label map holds values outside 0 to 65535; is it an image?"
-        raise InputError(msg)
-    return rounded.astype(np.uint16)
 
 
 def _few(values: list[int], *, most: int = 8) -> str:

@@ -10,6 +10,9 @@ from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.layouts import LAYOUTS, Found
 from HQCSegmentLib.errors import InputError
 
+MAX_VALUE = 65535
+"""Largest value of a label map (uint16)."""
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -36,7 +39,8 @@ class Cohort:
                 patient with a DICOM series and an RTSTRUCT.
 
         Raises:
-            InputError: if the folder is missing, of no known layout, or without cases.
+            InputError: if the folder is missing, of no known layout, or without cases, or its structures
+                have no proper names and values.
         """
         path = Path(path)
         if not path.is_dir():
@@ -63,6 +67,13 @@ class Cohort:
         if not found.structures:
             msg = f"{path}: no structure is drawn in any of the {len(names)} cases."
             raise InputError(msg)
+        for value, name in found.structures.items():
+            if not 1 <= value <= MAX_VALUE or not name:
+                msg = f"{path}: structure {name!r} has the value {value}; a name and 1 to {MAX_VALUE} are needed."
+                raise InputError(msg)
+            if list(found.structures.values()).count(name) > 1:
+                msg = f"{path}: two label values have the name {name!r}; rename one."
+                raise InputError(msg)
         cases = tuple(sorted(found.cases, key=lambda case: case.name))
         return cls(path, found.layout, cases, dict(sorted(found.structures.items())))
 

@@ -31,11 +31,14 @@ def split(cases: Sequence[Case], *, held_out: int | None, seed: int) -> Split:
         seed: Of the draw.
 
     Raises:
-        InputError: if nothing would be left to train on.
+        InputError: if nothing would be left to train on, or the number is negative.
     """
     patients = sorted({case.patient for case in cases})
     if held_out is None:
         held_out = 0 if len(patients) == 1 else max(1, round(HELD_OUT_PART * len(patients)))
+    if held_out < 0:
+        msg = f"{held_out} patients cannot be held out of {len(patients)}; give 0 or more."
+        raise InputError(msg)
     if held_out >= len(patients):
         msg = f"{held_out} patients cannot be held out of {len(patients)}: none would be left to train on."
         raise InputError(msg)

@@ -12,7 +12,7 @@ import numpy as np
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation.metrics import dice
 from HQCSegmentLib.files import write_json, write_text
-from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, read_image
+from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, read_label_map
 from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
 
 
@@ -68,12 +68,14 @@ def evaluate(
         names: Structure names by label value; `structure_<value>` for others.
 
     Raises:
-        InputError: if a folder is empty, a prediction is missing, or a pair is not on the same grid.
+        InputError: if a folder is empty, a prediction is missing, a case has two files in one folder, a file is no
+            label map, or a pair is not on the same grid.
     """
     pairs = _pairs(Path(predictions), Path(references))
     rows: list[Agreement] = []
     for case, prediction_path, reference_path in pairs:
-        prediction, reference = read_image(prediction_path, name=case), read_image(reference_path, name=case)
+        prediction = read_label_map(prediction_path, name=f"case {case}")
+        reference = read_label_map(reference_path, name=f"case {case}")
         difference = prediction.grid.difference(reference.grid)
         if difference > GRID_TOLERANCE_VOXELS:
             msg = f"case {case}: {prediction_path} and {reference_path} are not on the same grid."
@@ -96,8 +98,7 @@ def _pairs(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
         if not folder.is_dir():
             msg = f"the folder {folder} does not exist."
             raise InputError(msg)
-    found = {image_stem(path): path for path in sorted(predictions.iterdir()) if image_suffix(path)}
-    wanted = {image_stem(path): path for path in sorted(references.iterdir()) if image_suffix(path)}
+    found, wanted = _label_maps(predictions), _label_maps(references)
     if not wanted:
         msg = f"{references} holds no label maps."
         raise InputError(msg)
@@ -106,6 +107,20 @@ def _pairs(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
         msg = f"case {missing[0]}: {predictions} holds no prediction ({len(missing)} of {len(wanted)} are missing)."
         raise InputError(msg)
     return [(case, found[case], path) for case, path in wanted.items()]
+
+
+def _label_maps(folder: Path) -> dict[str, Path]:
+    """Label map files by case; hidden files are left out."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or image_suffix(path) is None:
+            continue
+        case = image_stem(path)
+        if case in found:
+            msg = f"case {case}: {folder} holds more than one file ({found[case].name}, {path.name}); keep one of them."
+            raise InputError(msg)
+        found[case] = path
+    return found
 
 
 def _write(result: Evaluation, out: Path) -> None:

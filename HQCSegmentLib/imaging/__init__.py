@@ -3,7 +3,7 @@
 from HQCSegmentLib.imaging.dicom_reference import SeriesReference
 from HQCSegmentLib.imaging.geometry import GRID_TOLERANCE_VOXELS, Grid, Reorientation
 from HQCSegmentLib.imaging.image import Image
-from HQCSegmentLib.imaging.image_files import read_image, write_array
+from HQCSegmentLib.imaging.image_files import read_image, read_label_map, write_array
 from HQCSegmentLib.imaging.segmentation import Segmentation
 from HQCSegmentLib.imaging.structure import Code, Structure, Terminology
 
@@ -18,5 +18,6 @@ __all__ = [
     "Structure",
     "Terminology",
     "read_image",
+    "read_label_map",
     "write_array",
 ]

@@ -6,6 +6,7 @@ import gzip
 import math
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """File names that are taken for images, in order of preference."""
+
+LABEL_TOLERANCE = 1e-3
+"""Label files stored as floats are accepted when every voxel is this near to a whole number."""
 
 
 def image_suffix(path: Path) -> str | None:
@@ -74,6 +78,31 @@ def read_image(path: Path, *, name: str | None = None) -> Image:
         raise InputError(msg)
     array, affine = from_simpleitk(image)
     return Image(array, affine, name=name)
+
+
+def read_label_map(path: Path, *, name: str | None = None) -> Image:
+    """Read one label map; the voxels are uint16.
+
+    Args:
+        path: NIfTI, NRRD or MetaImage file, of whole numbers stored as any type.
+        name: Alias of the case; the file name without suffix by default.
+
+    Raises:
+        InputError: as `read_image`, and if it holds values that are not whole numbers from 0 to 65535.
+    """
+    image = read_image(path, name=name)
+    if image.array.dtype in (np.uint8, np.uint16):
+        return replace(image, array=image.array.astype(np.uint16))
+    # np.rint of a small integer type would give a half-precision float.
+    array = image.array.astype(np.float64)
+    rounded = np.rint(array)
+    if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > LABEL_TOLERANCE:
+        msg = f"{image.name}: the label map {path} holds values that are not whole numbers; is it an image?"
+        raise InputError(msg)
+    if rounded.min(initial=0) < 0 or rounded.max(initial=0) > np.iinfo(np.uint16).max:
+        msg = f"{image.name}: the label map {path} holds values outside 0 to 65535; is it an image?"
+        raise InputError(msg)
+    return replace(image, array=rounded.astype(np.uint16))
 
 
 def write_array(path: Path, array: npt.NDArray, affine: FloatArray) -> None:

@@ -30,8 +30,16 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def matching_label(folder: Path, stem: str) -> Path:
-    """The image file of `folder` with this stem; the most likely name when there is none."""
+    """The image file of `folder` with this stem; the most likely name when there is none.
+
+    Raises:
+        InputError: if there are several.
+    """
     matches = [path for path in images_in(folder) if image_stem(path) == stem]
+    if len(matches) > 1:
+        names = ", ".join(path.name for path in matches)
+        msg = f"case {stem}: {folder} holds more than one label map ({names}); keep one of them."
+        raise InputError(msg)
     return matches[0] if matches else folder / f"{stem}.nii.gz"
 
 

@@ -24,7 +24,10 @@ def find(path: Path) -> Found | None:
         msg = f"{description} must hold a JSON object with the key `labels`."
         raise InputError(msg)
     # nnU-Net numbers the channels of a case in the file name, the Decathlon does not.
-    channels: dict[str, Any] = content.get("channel_names") or content.get("modality") or {"0": "image"}
+    channels = content.get("channel_names") or content.get("modality") or {"0": "image"}
+    if not isinstance(channels, dict):
+        msg = f'{description}: `channel_names` must be like {{"0": "CT"}}, got {channels!r}.'
+        raise InputError(msg)
     if len(channels) > 1:
         msg = f"{path} has {len(channels)} images per case; one is supported so far."
         raise InputError(msg)
@@ -42,7 +45,11 @@ def _structures(labels: Any, path: Path) -> dict[int, str]:
     """{name: value} as nnU-Net has it or {value: name} as the Decathlon has it."""
     if isinstance(labels, dict) and labels:
         if all(isinstance(value, int) for value in labels.values()):
-            return {value: str(name) for name, value in labels.items() if value != 0}
+            structures = {value: str(name) for name, value in labels.items() if value != 0}
+            if len(structures) < sum(value != 0 for value in labels.values()):
+                msg = f"{path}: two structures in `labels` have the same value, got {labels!r}."
+                raise InputError(msg)
+            return structures
         if all(str(value).isdigit() for value in labels):
             return {int(value): str(name) for value, name in labels.items() if int(value) != 0}
     msg = f"{path}: `labels` must name a whole number for every structure (no regions), got {labels!r}."

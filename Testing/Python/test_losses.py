@@ -1,0 +1,123 @@
+"""The loss: Dice and cross-entropy, with structures that a case does not have left out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.losses import DiceCELoss
+from torch import Tensor
+
+from HQCSegmentLib.training.losses import dice_cross_entropy, merge_unknown
+
+SIZE = (3, 4, 5)
+
+
+def random_logits(batch: int = 2, outputs: int = 4, *, scale: float = 3, seed: int = 0) -> Tensor:
+    return scale * torch.randn((batch, outputs, *SIZE), generator=torch.Generator().manual_seed(seed))
+
+
+def random_labels(batch: int = 2, outputs: int = 4, *, seed: int = 0) -> Tensor:
+    return torch.randint(outputs, (batch, 1, *SIZE), generator=torch.Generator().manual_seed(seed))
+
+
+@st.composite
+def known_structures(draw: st.DrawFn) -> Tensor:
+    """Which of three structures each of two cases has; background is always known."""
+    return torch.tensor([[True, *draw(st.tuples(*[st.booleans()] * 3))] for _ in range(2)])
+
+
+@settings(max_examples=30, deadline=None)
+@given(known=known_structures(), seed=st.integers(0, 1000), scale=st.sampled_from([0.1, 3.0, 50.0]))
+def test_the_probability_of_unknown_structures_counts_as_background(known: Tensor, seed: int, scale: float):
+    logits = random_logits(scale=scale, seed=seed)
+    before, after = logits.softmax(dim=1), merge_unknown(logits, known).softmax(dim=1)
+    for case in range(2):
+        unknown = [output for output in range(1, 4) if not known[case, output]]
+        torch.testing.assert_close(after[case, 0], before[case, [0, *unknown]].sum(dim=0), rtol=1e-5, atol=1e-6)
+        for output in range(1, 4):
+            expected = torch.zeros(SIZE) if output in unknown else before[case, output]
+            torch.testing.assert_close(after[case, output], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_nothing_changes_where_all_structures_are_known():
+    logits = random_logits()
+    assert torch.equal(merge_unknown(logits, torch.ones((2, 4), dtype=torch.bool)), logits)
+
+
+def test_a_complete_case_is_not_changed_by_an_incomplete_one_beside_it():
+    logits = random_logits()
+    known = torch.tensor([[True] * 4, [True, False, True, False]])
+    torch.testing.assert_close(merge_unknown(logits, known)[0], logits[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("known", [[True, False, True, True], [True, False, False, False]])
+def test_the_gradient_is_finite(known: list[bool], dtype: torch.dtype):
+    logits = random_logits(scale=20).to(dtype).requires_grad_()
+    present = torch.tensor(known).nonzero().ravel()
+    labels = present[random_labels(outputs=len(present))]
+    loss = dice_cross_entropy()(logits, labels, torch.tensor([known, known]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_the_gradient_is_right():
+    logits = random_logits(scale=1).double().requires_grad_()
+    known = torch.tensor([[True, False, True, True], [True, True, True, False]])
+    labels = torch.where(known[torch.arange(2)[:, None, None, None, None], random_labels()], random_labels(), 0)
+    assert torch.autograd.gradcheck(lambda x: dice_cross_entropy()(x, labels, known), logits)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_it_is_the_loss_of_monai_where_all_structures_are_known(seed: int):
+    logits, labels = random_logits(seed=seed), random_labels(seed=seed)
+    known = torch.ones((2, 4), dtype=torch.bool)
+    expected = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)(logits, labels)
+    torch.testing.assert_close(dice_cross_entropy()(logits, labels, known), expected)
+
+
+def sure_of(labels: Tensor, outputs: int = 4) -> Tensor:
+    """Logits that predict `labels` with near certainty."""
+    hot = torch.nn.functional.one_hot(labels[:, 0], outputs).movedim(-1, 1)
+    return 60.0 * hot.float()
+
+
+def test_predicting_an_unknown_structure_on_background_costs_nothing():
+    labels = torch.where(random_labels() == 2, 0, random_labels())
+    half = torch.arange(labels.numel()).reshape(labels.shape) % 2 == 0
+    predicted = torch.where((labels == 0) & half, 2, labels)
+    assert (predicted == 2).any()
+    compute = dice_cross_entropy()
+    without = torch.tensor([[True, True, False, True]] * 2)
+    perfect = compute(sure_of(labels), labels, without)
+    torch.testing.assert_close(compute(sure_of(predicted), labels, without), perfect)
+    # Where the structure was drawn, the same prediction is wrong.
+    assert compute(sure_of(predicted), labels, torch.ones((2, 4), dtype=torch.bool)) > perfect + 1
+
+
+def test_predicting_an_unknown_structure_on_a_known_one_costs():
+    labels = torch.ones((1, 1, *SIZE), dtype=torch.int64)
+    known = torch.tensor([[True, True, False, True]])
+    right, wrong = sure_of(labels), sure_of(torch.full_like(labels, 2))
+    assert dice_cross_entropy()(wrong, labels, known) > dice_cross_entropy()(right, labels, known) + 1
+
+
+def test_training_on_it_pushes_no_unknown_structure_away():
+    logits = torch.zeros((1, 3, *SIZE), requires_grad=True)
+    labels = torch.zeros((1, 1, *SIZE), dtype=torch.int64)
+    dice_cross_entropy()(logits, labels, torch.tensor([[True, True, False]])).backward()
+    background, known, unknown = logits.grad[0].flatten(1).mean(dim=1)
+    torch.testing.assert_close(background, unknown)
+    assert unknown < 0 < known
+
+
+def test_a_better_prediction_costs_less():
+    labels = random_labels()
+    known = torch.ones((2, 4), dtype=torch.bool)
+    costs = [float(dice_cross_entropy()(part * sure_of(labels), labels, known)) for part in (0, 0.02, 0.05, 1)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] == pytest.approx(0, abs=1e-3)
