@@ -80,10 +80,19 @@ class Bundle:
         return Bundle(Path(path), complete)
 
     def state(self) -> dict[str, Tensor]:
-        """The weights, by the names of the stock network class."""
+        """The weights, by the names of the stock network class.
+
+        Raises:
+            InputError: if the file holds no tensors.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(self.path / WEIGHTS)
+        try:
+            return load_file(self.path / WEIGHTS)
+        except SafetensorError as error:
+            msg = f"{self.path / WEIGHTS} cannot be read as safetensors ({error})."
+            raise InputError(msg) from error
 
     def build(self) -> nn.Module:
         """The stock MONAI network with the bundle's weights, in evaluation mode.

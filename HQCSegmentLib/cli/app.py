@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: Without the program name; those of the process by default.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
     # For every command alike, so they are taken out before the commands see the rest.
     debug = _take(arguments, "--debug")
     as_json = "--json-events" in arguments
@@ -85,9 +85,12 @@ def _explain(error: Exception) -> tuple[int, str]:
     if usage is not None:  # an error of the command line parser
         context = getattr(error, "ctx", None)
         hint = f" See `{context.command_path} --help`." if context is not None else ""
-        return 2, f"{usage()}{hint}"
+        return 2, f"{usage().rstrip('.')}.{hint}"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return 1, f"the disk is full ({error.filename or 'while writing'}); free some space and start again."
+    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+        place = error.filename2 or error.filename
+        return 2, f"{place} cannot be written, since a file or folder is in its place; choose another place."
     if isinstance(error, PermissionError):
         return 2, f"no permission to use {error.filename}; choose another folder."
     if isinstance(error, MemoryError):

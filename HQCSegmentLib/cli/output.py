@@ -58,7 +58,11 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
     state = {"loss": "", "dice": "", "left": ""}
     task = progress.add_task(title, total=None, state="reading cases")
 
+    begun = False
+
     def show(event: dict[str, Any]) -> None:
+        nonlocal begun
+        begun = True
         if event["event"] == "progress":
             state["loss"] = f"loss {event['loss']:.3f}"
             state["left"] = f"{duration(event['eta_s'])} left"
@@ -70,7 +74,12 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
         progress.update(task, state="  ".join(part for part in state.values() if part))
 
     with progress:
-        yield show
+        try:
+            yield show
+        except BaseException:
+            # Nothing has begun: the error alone says it.
+            progress.update(task, visible=begun)
+            raise
 
 
 def duration(seconds: float) -> str:

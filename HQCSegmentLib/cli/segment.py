@@ -54,19 +54,22 @@ def segment(
     Example: hqcsegment segment run1/bundle patient7.nii.gz --out results --format nifti --format nrrd
     """
     from HQCSegmentLib.bundle import Bundle
+    from HQCSegmentLib.devices import choose_device
     from HQCSegmentLib.inference import open_image
     from HQCSegmentLib.inference import segment as segment_image
 
     model = Bundle.open(bundle)
+    choose_device(device)
     chosen = list(dict.fromkeys(formats or [Format.nifti]))
     names = output_names(inputs)
-    code = 0
+    code = failed = 0
     for number, (source, name) in enumerate(zip(inputs, names, strict=True), start=1):
         try:
             result = segment_image(model, open_image(source, name=name), device=device)
             written = [write(result, out, name, kind) for kind in chosen]
         except HQCSegmentError as error:
             code = max(code, error.exit_code)
+            failed += 1
             if json_events:
                 emit_json({"event": "error", "case": name, "message": str(error)})
             else:
@@ -81,6 +84,8 @@ def segment(
             )
     if json_events and code == 0:
         emit_json({"event": "done", "out": str(out), "cases": names})
+    elif json_events and len(names) > 1:
+        emit_json({"event": "error", "message": f"{failed} of {len(names)} inputs could not be segmented."})
     return code
 
 

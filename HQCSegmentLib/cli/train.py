@@ -37,12 +37,15 @@ def train(
     Example: hqcsegment train my_cohort --base base_model --out run1 --method qpg
     """
     from HQCSegmentLib.cohort import Cohort
-    from HQCSegmentLib.training import finetune
 
     chosen = make(TrainConfig, {**_settings_of(config, resume=resume, out=out), **settings})
+    opened = Cohort.open(cohort)
+    # Takes seconds to import, which a mistyped folder need not wait for.
+    from HQCSegmentLib.training import finetune
+
     with showing("training", as_json=json_events) as show:
         bundle = finetune(
-            Cohort.open(cohort),
+            opened,
             base=base,
             config=chosen,
             out=out,
@@ -75,7 +78,13 @@ def _settings_of(config: Path | None, *, resume: bool, out: Path) -> dict[str, A
     except (OSError, ValueError) as error:
         msg = f"the settings {config} cannot be read as JSON: {error}."
         raise InputError(msg) from error
-    return content.get("config", content)
+    settings = content.get("config", content) if isinstance(content, dict) else content
+    unknown = sorted(set(settings) - set(TrainConfig.model_fields)) if isinstance(settings, dict) else []
+    if unknown or not isinstance(settings, dict):
+        what = f"the unknown setting {unknown[0]!r}" if unknown else "no JSON object of settings"
+        msg = f"{config} holds {what}; known are {', '.join(TrainConfig.model_fields)}."
+        raise InputError(msg)
+    return settings
 
 
 def _local(event: dict[str, Any], out: Path) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class Cohort:
         """
         path = Path(path)
         if not path.is_dir():
-            msg = f"the cohort folder {path} does not exist."
+            reason = "is a file; give its folder" if path.exists() else "does not exist"
+            msg = f"the cohort folder {path} {reason}."
             raise InputError(msg)
         for layout in LAYOUTS:
             found = layout.find(path)

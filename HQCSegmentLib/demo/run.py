@@ -15,6 +15,7 @@ from HQCSegmentLib.bundle import RESEARCH_USE, Bundle
 from HQCSegmentLib.cohort import Cohort
 from HQCSegmentLib.demo.cohort import write_cohort
 from HQCSegmentLib.demo.hospital import HOSPITAL_A, HOSPITAL_B
+from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation.figures import contour_figure
 from HQCSegmentLib.evaluation.metrics import dice_per_structure
@@ -77,9 +78,10 @@ def run_demo(
         training: Makes a context that takes the events of a training with the given title.
 
     Raises:
-        InputError: if `out` holds something else.
+        InputError: if `out` holds something else, or there is no such device.
     """
     training = training or _silent
+    choose_device(device)
     _clear(out)
     first = 1000 * (seed + 1)
     say(f"Making {BASE_PATIENTS + LOCAL_PATIENTS + UNSEEN_PATIENTS} synthetic patients as DICOM CT + RTSTRUCT")

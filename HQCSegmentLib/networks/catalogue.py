@@ -90,7 +90,7 @@ class NetworkSpec(BaseModel):
                 **self.arguments,
             )
         except (TypeError, ValueError) as error:
-            msg = f"network {self.name}: MONAI's {class_name} does not take {self.arguments}: {error}"
+            msg = f"network {self.name}: MONAI's {class_name} does not take {self.arguments}: {error}."
             raise InputError(msg) from error
 
     @property

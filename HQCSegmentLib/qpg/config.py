@@ -38,7 +38,7 @@ class QPGConfig:
     exclude: tuple[str, ...] = field(default=(), metadata={"help": "name patterns of layers that stay classical"})
 
     def __post_init__(self) -> None:
-        if not isinstance(self.depth, int) or not 1 <= self.depth <= MAX_DEPTH:
+        if type(self.depth) is not int or not 1 <= self.depth <= MAX_DEPTH:
             msg = f"`depth` must be a whole number from 1 to {MAX_DEPTH}, got {self.depth!r}"
             raise QPGError(msg)
         if self.readout not in get_args(Readout):
@@ -47,12 +47,12 @@ class QPGConfig:
         if self.ansatz not in ANSATZES:
             msg = f"`ansatz` must be one of {', '.join(ANSATZES)}, got {self.ansatz!r}"
             raise QPGError(msg)
-        if not isinstance(self.minimum_numbers, int) or self.minimum_numbers < 1:
+        if type(self.minimum_numbers) is not int or self.minimum_numbers < 1:
             msg = f"`minimum_numbers` must be a whole number of at least 1, got {self.minimum_numbers!r}"
             raise QPGError(msg)
         for name in ("include", "exclude"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                msg = f"`{name}` must be a list of name patterns, got the text {value!r}"
+            if not isinstance(value, (list, tuple)) or not all(isinstance(pattern, str) for pattern in value):
+                msg = f"`{name}` must be a list of name patterns, got {value!r}"
                 raise QPGError(msg)
             object.__setattr__(self, name, tuple(value))

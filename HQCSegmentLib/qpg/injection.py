@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from HQCSegmentLib.qpg.channels import SUPPORTED_LAYERS, ChannelView
 from HQCSegmentLib.qpg.config import QPGConfig
-from HQCSegmentLib.qpg.errors import AlreadyInjectedError, NoMatchingLayerError, NotInjectedError
+from HQCSegmentLib.qpg.errors import AlreadyInjectedError, NoMatchingLayerError, NotInjectedError, QPGError
 from HQCSegmentLib.qpg.generator import Generator
 from HQCSegmentLib.qpg.parametrization import CircuitWeights
 
@@ -35,6 +35,7 @@ def inject(network: Network, config: QPGConfig | None = None) -> Network:
     Raises:
         AlreadyInjectedError: if it carries circuits already.
         NoMatchingLayerError: if no layer is chosen.
+        QPGError: if a chosen layer's weight is computed by something else, such as weight normalisation.
 
     Examples:
         >>> network = inject(nn.Sequential(nn.Conv2d(16, 8, 3), nn.ReLU()), QPGConfig(depth=2))
@@ -54,6 +55,10 @@ def inject(network: Network, config: QPGConfig | None = None) -> Network:
             f"name matching {list(config.include)} and not {list(config.exclude)}"
         )
         raise NoMatchingLayerError(msg)
+    for name, layer in chosen.items():
+        if "weight" not in dict(layer.named_parameters(recurse=False)):
+            msg = f"the weight of layer {name!r} is not a parameter but computed; undo that or exclude the layer"
+            raise QPGError(msg)
     generator = Generator()
     for layer in chosen.values():
         weight: nn.Parameter = layer.weight  # type: ignore[assignment]
@@ -85,6 +90,9 @@ def merge(network: Network) -> Network:
     with torch.no_grad():
         merged = [cast(Tensor, layer.weight).clone() for _, layer in layers]
     for (_, layer), weight in zip(layers, merged, strict=True):
+        # A deep copy shares the class that torch made for the layer, and torch takes the weight out of that class.
+        made = type(layer)
+        layer.__class__ = type(made.__name__, made.__bases__, dict(made.__dict__))
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
         layer.weight = nn.Parameter(weight)
     return network

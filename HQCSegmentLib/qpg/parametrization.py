@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,14 +17,15 @@ if TYPE_CHECKING:
 
 
 class CircuitWeights(nn.Module):
-    """One circuit per channel of one layer:  W_c = W0_c + sigma_c * exp(s_c) * v(phi_c) + b_c.
+    """One circuit per channel of one layer:  W_c = W0_c + sigma_c * (exp(s_c) * v(phi_c) + b_c).
 
     Attributes:
         angles: phi, (channels, depth, qubits) in radians, distance from the uniform start; zero at the start, and
             weight decay pulls towards it.
         log_scale: s, (channels,), learned.
         shift: b in units of sigma, (channels,), learned.
-        deviation: sigma, the standard deviation of W0 in each channel, (channels, 1), fixed.
+        deviation: sigma, the standard deviation of W0 in each channel (where W0 is constant, for example zero: He's
+            sqrt(2 / numbers)), (channels, 1), fixed.
     """
 
     deviation: Tensor
@@ -48,7 +50,8 @@ class CircuitWeights(nn.Module):
         self.angles = nn.Parameter(rows.new_zeros(view.channels, config.depth, self.qubits))
         self.log_scale = nn.Parameter(rows.new_zeros(view.channels))
         self.shift = nn.Parameter(rows.new_zeros(view.channels))
-        self.register_buffer("deviation", rows.std(dim=1, correction=0, keepdim=True))
+        deviation = rows.std(dim=1, correction=0, keepdim=True)
+        self.register_buffer("deviation", deviation.where(deviation > 0, math.sqrt(2 / view.numbers)))
         # Not a submodule: every layer of the network refers to the same generator.
         object.__setattr__(self, "generator", generator)
         self.index = generator.add(self, base)
@@ -58,9 +61,9 @@ class CircuitWeights(nn.Module):
         return self.generator.weight(self.index, base)
 
     def versions(self, base: Tensor) -> tuple[int, ...]:
-        """Changes whenever a tensor that the weight depends on is changed, replaced or moved."""
+        """Changes whenever a tensor that the weight depends on is changed, replaced, moved, frozen or unfrozen."""
         tensors = (self.angles, self.log_scale, self.shift, self.deviation, base)
-        return tuple(part for tensor in tensors for part in (tensor._version, tensor.data_ptr()))
+        return tuple(part for tensor in tensors for part in (tensor._version, tensor.data_ptr(), tensor.requires_grad))
 
     def assemble(self, base: Tensor, values: Tensor) -> Tensor:
         """W from W0 and the circuits' values.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -84,12 +88,13 @@ class Loop:
         network.train()
         try:
             for step in range(done, self.steps):
-                loss = self._step(fabric, network, optimizer, loss_of, step)
-                schedule.step()
-                done = step + 1
+                with whole():
+                    loss = self._step(fabric, network, optimizer, loss_of, step)
+                    schedule.step()
+                    done = step + 1
                 value = loss.item()
                 if not math.isfinite(value):
-                    msg = f"the loss is {value} at step {done}; lower the learning rates (checkpoint: {self.folder})."
+                    msg = f"the loss is {value} at step {done}; lower the learning rates and start a new run."
                     raise WorkError(msg)
                 self.log.emit("progress", step=done, of=self.steps, loss=round(value, 5), eta_s=left.after(done))
                 if done % every == 0 or done == self.steps:
@@ -131,6 +136,31 @@ class Loop:
         optimizer.load_state_dict(state["optimizer"])
         schedule.last_epoch = state["schedule"]["last_epoch"]
         return int(state["step"])
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Put Ctrl-C and SIGTERM off to the end of the block: a step is saved as done only when all of it is done.
+
+    Only the main thread gets signals; in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What the system does by itself (end the process, ignore) is left to it.
+    own = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in own:
+        signal.signal(number, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
+    if came:
+        received, frame = came[0]
+        own[signal.Signals(received)](received, frame)
 
 
 def rate_factor(step: int, steps: int) -> float:

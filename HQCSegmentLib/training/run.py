@@ -72,6 +72,9 @@ def finetune(
     device = choose_device(config.device)
     if base is not None and not isinstance(base, Bundle):
         base = Bundle.open(base)
+    if out.exists() and not out.is_dir():
+        msg = f"{out} is a file; choose a folder for the run."
+        raise InputError(msg)
     if (out / "config.json").exists() and not resume:
         msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
         raise InputError(msg)
@@ -86,10 +89,12 @@ def finetune(
     )
     outputs = output_indices(cohort.structures, plan.labels)
     cases = [make_training_case(case, plan, outputs) for case in training]
+    for case in held_out:
+        prepare(case.image, plan.preprocessing)  # an image that cannot be used is found now, not at the first Dice
 
     settings = run_settings(config, plan, measured, base)
     if resume:
-        check_same_settings(out, settings)
+        check_same_settings(out, settings, parts)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", settings)
     write_json(out / "splits.json", parts.model_dump(mode="json"))
@@ -238,18 +243,32 @@ def run_settings(config: TrainConfig, plan: Plan, measured: Fingerprint, base: B
     }
 
 
-def check_same_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Refuse to continue a run with other settings or another base.
+def check_same_settings(out: Path, settings: dict[str, Any], parts: Split) -> None:
+    """Refuse to continue a run with other settings, another base or other cases.
 
     Raises:
-        InputError: if `out` holds no run, or one with other settings.
+        InputError: if `out` holds no run, one with other settings or cases, or one that cannot be read.
     """
     path = out / "config.json"
     if not path.is_file():
         msg = f"{out} holds no run to resume."
         raise InputError(msg)
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before, cases = (_read_object(file) for file in (path, out / "splits.json"))
     for key in ("config", "plan", "base_weights_sha256"):
         if before.get(key) != json.loads(json.dumps(settings[key])):
             msg = f"{out} holds a run with other settings ({key} differs); resume it with the same ones."
             raise InputError(msg)
+    if cases != parts.model_dump(mode="json"):
+        msg = f"{out} holds a run with other cases; resume it with the same cohort."
+        raise InputError(msg)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        msg = f"{path} is damaged or missing, so the run cannot be resumed; choose another folder for a new run."
+        raise InputError(msg)
+    return content

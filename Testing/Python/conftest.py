@@ -146,3 +146,9 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType, tiny_co
     config = hqc.TrainConfig(method="full", steps=60, learning_rate=5e-3, held_out=1, **tiny.SETTINGS)
     hqc.finetune(hqc.Cohort.open(tiny_cohort), config=config, out=out)
     return out
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: Path) -> Path:
+    """Folder of the model of that run; not to be changed."""
+    return tiny_run / "bundle"

@@ -28,8 +28,21 @@ def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[st
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
     )
     assert result.returncode == code, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
     return result
+
+
+def refused(*arguments: str | Path) -> str:
+    """Run the command with something wrong: exit code 2, and one sentence on stderr, which is the result."""
+    lines = run(*arguments, code=2).stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("Error: ")
+    assert lines[0].endswith((".", "--help`."))
+    return lines[0]
+
+
+def events_of(result: subprocess.CompletedProcess[str]) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 @pytest.fixture
@@ -54,9 +67,43 @@ def test_help_teaches(command: list[str]):
     ],
 )
 def test_an_unknown_choice_is_refused_with_the_choices(tiny_cohort, tmp_path, option: str, value: str, choices):
-    error = run("train", tiny_cohort, "--out", tmp_path / "run", option, value, code=2).stderr
-    assert all(choice in error for choice in choices)
+    error = refused("train", tiny_cohort, "--out", tmp_path / "run", option, value)
+    assert all(part in error for part in (option, value, *choices))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], ["trian"]),
+        (["train", "cohort"], ["--out"]),
+        (["train", "--out", "run"], ["cohort"]),
+        (["train", "cohort", "--out", "run", "--stepps", "3"], ["--stepps"]),
+        (["train", "cohort", "--out", "run", "--steps", "many"], ["--steps", "integer"]),
+        (["train", "cohort", "--out", "run", "--steps", "0"], ["--steps", "1"]),
+        (["train", "cohort", "--out", "run", "--resume"], ["no run to resume"]),
+        (["segment", "model", "a.nii.gz", "--out", "results", "--format", "vtk"], ["vtk", "nifti", "rtstruct"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_wrong_usage_gets_one_sentence(tmp_path: Path, monkeypatch, arguments: list[str], said: list[str]):
+    monkeypatch.chdir(tmp_path)
+    error = refused(*arguments)
+    assert all(part in error for part in said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_command_the_help_is_shown():
+    assert "Usage: hqcsegment" in run().stdout
+
+
+def test_debug_shows_where(tmp_path: Path):
+    result = subprocess.run(
+        [*COMMAND, "check", str(tmp_path / "nowhere"), "--debug"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "Traceback" in result.stderr
+    assert "does not exist." in result.stderr.splitlines()[-1]
 
 
 def remove_label(cohort: Path) -> None:
@@ -76,7 +123,7 @@ def shift(cohort: Path) -> None:
 
 def add_value(cohort: Path) -> None:
     path = cohort / "labels" / "patient1.nii.gz"
-    array = np.array(nibabel.load(path).dataobj)
+    array = np.asarray(nibabel.load(path).dataobj).copy()
     array[0, 0, 0] = 7
     write_array(path, array, np.diag([1.0, 1.0, 2.0, 1.0]))
 
@@ -95,6 +142,11 @@ def empty_images(cohort: Path) -> None:
     (cohort / "images").mkdir()
 
 
+def become_a_file(cohort: Path) -> None:
+    shutil.rmtree(cohort)
+    cohort.touch()
+
+
 def break_names(cohort: Path) -> None:
     (cohort / "labels.json").write_text("{")
 
@@ -111,15 +163,37 @@ def break_names(cohort: Path) -> None:
         (empty_images, ["no cases"]),
         (break_names, ["labels.json", "JSON"]),
         (shutil.rmtree, ["does not exist"]),
+        (become_a_file, ["is a file"]),
     ],
 )
 def test_bad_input_gets_one_sentence_and_nothing_is_written(cohort: Path, tmp_path: Path, spoil, said: list[str]):
     spoil(cohort)
-    result = run("train", cohort, "--out", tmp_path / "run", *TRAIN, code=2)
-    errors = [line for line in result.stderr.splitlines() if "Error" in line]
-    assert len(errors) == 1
-    assert all(part in errors[0] for part in said)
+    error = refused("train", cohort, "--out", tmp_path / "run", *TRAIN)
+    assert all(part in error for part in said), error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "segment", "check", "evaluate"])
+def test_a_file_in_the_place_of_the_output_is_left_alone(tiny_cohort, tiny_bundle, tmp_path: Path, command: str):
+    (tmp_path / "thesis").write_text("years of work")
+    place = tmp_path / "thesis" / "new"
+    labels = tiny_cohort / "labels"
+    arguments = {
+        "train": [tiny_cohort, "--out", place, *TRAIN],
+        "segment": [tiny_bundle, tiny_cohort / "images" / "patient0.nii.gz", "--out", place],
+        "check": [tiny_cohort, "--json", place],
+        "evaluate": ["--predictions", labels, "--references", labels, "--out", place],
+    }
+    assert "thesis" in refused(command, *arguments[command])
+    assert (tmp_path / "thesis").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(("content", "said"), [("{", "JSON"), ("[1]", "settings"), ('{"stepps": 3}', "'stepps'")])
+def test_a_file_of_settings_that_is_none_is_refused(tiny_cohort, tmp_path: Path, content: str, said: str):
+    (tmp_path / "settings.json").write_text(content)
+    error = refused("train", tiny_cohort, "--out", tmp_path / "run", "--config", tmp_path / "settings.json")
+    assert "settings.json" in error
+    assert said in error
 
 
 def test_check_lists_findings_for_people_and_programs(cohort: Path, tmp_path: Path):
@@ -134,7 +208,7 @@ def test_check_lists_findings_for_people_and_programs(cohort: Path, tmp_path: Pa
 
 def test_strict_counts_warnings(cohort: Path):
     path = cohort / "labels" / "patient1.nii.gz"
-    array = np.array(nibabel.load(path).dataobj)
+    array = np.asarray(nibabel.load(path).dataobj).copy()
     array[array == 2] = 0
     write_array(path, array, np.diag([1.0, 1.0, 2.0, 1.0]))
     assert "1 warning" in run("check", cohort).stdout
@@ -143,12 +217,37 @@ def test_strict_counts_warnings(cohort: Path):
 
 def test_training_tells_programs_what_happens(tiny_cohort: Path, tmp_path: Path):
     result = run("train", tiny_cohort, "--out", tmp_path / "run", "--steps", "3", "--json-events", *TRAIN)
-    events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [event["event"] for event in events].count("progress") == 3
+    events = events_of(result)
+    progress = [event for event in events if event["event"] == "progress"]
+    assert [(event["step"], event["of"]) for event in progress] == [(1, 3), (2, 3), (3, 3)]
+    assert all({"loss", "eta_s"} <= set(event) for event in progress)
     assert events[-1]["event"] == "done"
+    assert events[-1]["bundle"] == str(tmp_path / "run" / "bundle")
+    assert result.stderr == ""
     assert hqc.Bundle.open(tmp_path / "run" / "bundle").manifest.training.method == "qpg"
 
 
+def test_programs_are_told_of_an_error_as_the_last_event(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
+    result = run("train", tmp_path / "nowhere", "--out", tmp_path / "run", "--json-events", code=2)
+    (event,) = events_of(result)
+    assert event["event"] == "error"
+    assert "nowhere does not exist" in event["message"]
+
+    image = tiny_cohort / "images" / "patient0.nii.gz"
+    result = run(
+        "segment", tiny_bundle, tmp_path / "gone.nii.gz", image, "--out", tmp_path / "out", "--json-events", code=2
+    )
+    first, *_, last = events_of(result)
+    assert first["event"] == "error"
+    assert "gone.nii.gz" in first["message"]
+    assert last["event"] == "error"
+    assert (tmp_path / "out" / "patient0.nii.gz").is_file()
+
+    result = run("segment", tiny_bundle, image, "--out", tmp_path / "out", "--json-events")
+    assert [event["event"] for event in events_of(result)] == ["progress", "done"]
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="other platform: Windows has no SIGTERM")
 def test_a_terminated_run_keeps_its_state_and_is_resumed(tiny_cohort: Path, tmp_path: Path):
     out = tmp_path / "run"
@@ -190,11 +289,70 @@ def test_segmenting_goes_on_after_a_bad_input(tiny_run: Path, tiny, tmp_path: Pa
     assert np.asarray(written.dataobj).dtype == np.uint8
 
 
-def test_two_inputs_of_one_name_are_refused(tiny_run: Path, tmp_path: Path):
-    error = run(
-        "segment", tiny_run / "bundle", tmp_path / "a.nii.gz", tmp_path / "a.nrrd", "--out", tmp_path / "o", code=2
+@pytest.fixture(scope="module")
+def dicom_patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a synthetic CT series."""
+    from HQCSegmentLib.demo.cohort import write_patient
+    from HQCSegmentLib.demo.hospital import HOSPITAL_A
+
+    folder = tmp_path_factory.mktemp("patients") / "A07"
+    write_patient(folder, seed=7, hospital=HOSPITAL_A, alias="A07")
+    return folder
+
+
+def test_a_dicom_patient_is_contoured_in_every_format(dicom_patient: Path, tiny, tmp_path: Path):
+    import pydicom
+
+    from HQCSegmentLib.imaging.dicom_series import read_series
+
+    # Soft tissue and bone by their Hounsfield units: contours of a patient without training.
+    tiny.write_threshold_bundle(
+        tmp_path / "model", names=("Body", "Bone"), above=(-300, 250), floor=-1000, spacing=(4, 4, 4)
     )
-    assert error.stderr.count("Error") >= 1
+    formats = [word for kind in ("nifti", "nrrd", "seg", "rtstruct") for word in ("--format", kind)]
+    run("segment", tmp_path / "model", dicom_patient / "CT", "--out", tmp_path / "out", *formats)
+    name = "CT"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"{name}.nii.gz", f"{name}.nrrd", f"{name}.seg.dcm", f"{name}.rtstruct.dcm",
+    }  # fmt: skip
+    series = read_series(dicom_patient / "CT", name="patient")
+    written = nibabel.load(tmp_path / "out" / f"{name}.nii.gz")
+    assert written.shape == series.array.shape
+    np.testing.assert_allclose(written.affine, series.affine, atol=1e-4)
+    body = np.asarray(written.dataobj) > 0
+    assert body.any()
+    slice_of_ct = pydicom.dcmread(next((dicom_patient / "CT").glob("*.dcm")), stop_before_pixels=True)
+    for kind, modality in (("seg", "SEG"), ("rtstruct", "RTSTRUCT")):
+        dataset = pydicom.dcmread(tmp_path / "out" / f"{name}.{kind}.dcm")
+        assert dataset.Modality == modality
+        assert dataset.PatientID == slice_of_ct.PatientID
+        assert dataset.StudyInstanceUID == slice_of_ct.StudyInstanceUID
+    assert [roi.ROIName for roi in dataset.StructureSetROISequence] == ["Body", "Bone"]
+
+
+def test_contours_for_planning_need_the_dicom_images(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
+    image = tiny_cohort / "images" / "patient0.nii.gz"
+    error = refused("segment", tiny_bundle, image, "--out", tmp_path / "out", "--format", "rtstruct")
+    assert "patient0" in error
+    assert "DICOM" in error
+
+
+def test_an_unknown_device_is_refused_once(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
+    images = sorted((tiny_cohort / "images").iterdir())
+    error = refused("segment", tiny_bundle, *images, "--out", tmp_path / "out", "--device", "abacus")
+    assert all(word in error for word in ("abacus", "cpu", "cuda", "mps"))
+
+
+def test_two_inputs_of_one_name_are_refused(tiny_run: Path, tmp_path: Path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.nii.gz").touch()
+    error = refused(
+        "segment", tiny_run / "bundle", tmp_path / "first" / "a.nii.gz", tmp_path / "second" / "a.nii.gz",
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert "'a'" in error
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path):
@@ -215,6 +373,42 @@ def test_evaluate_writes_tables(tiny_cohort: Path, tmp_path: Path):
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["cases"]
     assert {row["dice"] for row in rows} == {1.0}
     assert len((tmp_path / "out" / "metrics.csv").read_text().splitlines()) == 9
+
+
+@pytest.mark.parametrize("missing", ["predictions", "references"])
+def test_evaluate_names_what_is_missing(tiny_cohort: Path, tmp_path: Path, missing: str):
+    folders = {"predictions": tiny_cohort / "labels", "references": tiny_cohort / "labels"}
+    folders[missing] = tmp_path / "nowhere"
+    options = [word for kind, folder in folders.items() for word in (f"--{kind}", folder)]
+    assert "nowhere does not exist" in refused("evaluate", *options, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_shows_everything(tmp_path: Path):
+    out = tmp_path / "demo"
+    # Fewer steps leave noise, and its hundred thousand contours take minutes to write.
+    result = run("demo", "--out", out, "--base-steps", "25", "--steps", "2", "--device", "cpu")
+    assert "Trained numbers" in result.stdout
+    assert "Research use only" in result.stdout
+    results = {path.name for path in (out / "results").iterdir()}
+    assert results == {
+        f"B{number:02d}{suffix}" for number in (1, 2, 3) for suffix in (".nii.gz", ".rtstruct.dcm", ".seg.dcm")
+    }
+    for run_folder, steps in (("base", 25), ("run", 2)):
+        assert hqc.Bundle.open(out / run_folder / "bundle").manifest.training.steps == steps
+    report = (out / "report.html").read_text()
+    assert "Research use only" in report
+    assert "data:image" in report
+    summary = json.loads((out / "demo.json").read_text())
+    assert set(summary["dice_after"]) == set(summary["dice_before"])
+    assert summary["trainable_numbers"] < summary["network_numbers"]
+
+
+def test_the_demo_asks_for_what_it_needs_before_it_makes_anything(tmp_path: Path):
+    error = refused("demo", "--out", tmp_path / "demo", "--device", "abacus")
+    assert all(word in error for word in ("abacus", "cpu", "cuda", "mps"))
+    assert not (tmp_path / "demo").exists()
 
 
 def test_the_demo_does_not_touch_somebody_elses_folder(tmp_path: Path):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from monai.losses import DiceCELoss
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import HQCSegmentLib as hqc
-from HQCSegmentLib.errors import InputError, Interrupted
-from HQCSegmentLib.training.losses import dice_cross_entropy, merge_unknown
+from HQCSegmentLib.errors import InputError, Interrupted, WorkError
+from HQCSegmentLib.imaging import write_array
 
 
 def train(cohort: Path, out: Path, tiny, *, base=None, on_event=None, resume=False, **settings):
@@ -21,6 +26,24 @@ def train(cohort: Path, out: Path, tiny, *, base=None, on_event=None, resume=Fal
 
 def weights(run: Path) -> bytes:
     return (run / "bundle" / "model.safetensors").read_bytes()
+
+
+def events_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+def stop_after(step: int) -> Callable[[dict[str, Any]], None]:
+    """Ctrl-C when this step is done."""
+
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "progress" and event["step"] == step:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_network_learns_and_is_judged_on_the_patient_that_was_held_out(tiny_run: Path):
@@ -33,22 +56,53 @@ def test_a_run_leaves_model_report_settings_splits_and_events(tiny_run: Path):
     assert {path.name for path in tiny_run.iterdir()} == {
         "bundle", "report.html", "config.json", "splits.json", "events.jsonl", "checkpoints",
     }  # fmt: skip
-    events = [json.loads(line) for line in (tiny_run / "events.jsonl").read_text().splitlines()]
+    events = events_of(tiny_run)
     progress = [event for event in events if event["event"] == "progress"]
     assert [event["step"] for event in progress] == list(range(1, 61))
-    assert {"step", "of", "loss", "eta_s"} <= set(progress[0])
+    assert all({"step", "of", "loss", "eta_s"} <= set(event) for event in progress)
+    assert {event["of"] for event in progress} == {60}
+    assert all(event["eta_s"] >= 0 for event in progress)
+    assert progress[-1]["eta_s"] == 0
     assert events[-1]["event"] == "done"
+    assert events[-1]["dice"] == hqc.Bundle.open(tiny_run / "bundle").manifest.training.held_out_dice
     splits = json.loads((tiny_run / "splits.json").read_text())
     assert len(splits["training"]) == 3
     assert len(splits["held_out"]) == 1
     assert "Research use only" in (tiny_run / "report.html").read_text()
 
 
-def test_nothing_of_a_case_and_no_path_is_in_the_model(tiny_run: Path):
-    for path in (tiny_run / "bundle").iterdir():
-        content = path.read_bytes()
-        assert b"patient0" not in content
-        assert str(tiny_run.parent).encode() not in content
+def test_nothing_of_a_case_and_no_path_is_in_what_is_passed_on(tiny_run: Path, tiny_cohort: Path):
+    passed_on = [
+        *(tiny_run / "bundle").iterdir(),
+        *(tiny_run / name for name in ("events.jsonl", "config.json", "report.html")),
+    ]
+    names = [path.name.removesuffix(".nii.gz") for path in (tiny_cohort / "images").iterdir()]
+    assert len(names) == 4
+    for path in passed_on:
+        for private in (*names, str(tiny_run.parent), str(tiny_cohort.parent)):
+            assert private.encode() not in path.read_bytes(), (path.name, private)
+
+
+def test_a_run_says_all_that_is_needed_to_do_it_again(tiny_cohort: Path, tmp_path, tiny):
+    train(tiny_cohort, tmp_path / "run", tiny, seed=3)
+    again = hqc.TrainConfig(**json.loads((tmp_path / "run" / "config.json").read_text())["config"])
+    hqc.finetune(hqc.Cohort.open(tiny_cohort), config=again, out=tmp_path / "again")
+    assert weights(tmp_path / "again") == weights(tmp_path / "run")
+    assert (tmp_path / "again" / "splits.json").read_bytes() == (tmp_path / "run" / "splits.json").read_bytes()
+
+
+def test_a_caller_hears_what_is_written(tiny_cohort: Path, tmp_path, tiny):
+    heard: list[dict[str, Any]] = []
+    train(tiny_cohort, tmp_path / "run", tiny, on_event=heard.append)
+    assert heard == events_of(tmp_path / "run")
+
+
+def test_without_held_out_patients_nothing_is_claimed(tiny_cohort: Path, tmp_path, tiny):
+    bundle = train(tiny_cohort, tmp_path / "run", tiny, held_out=0)
+    assert bundle.manifest.training.held_out_dice == {}
+    assert bundle.manifest.training.cases == 4
+    assert "held-out" not in {event["event"] for event in events_of(tmp_path / "run")}
+    assert "not measured" in (bundle.path / "MODEL_CARD.md").read_text()
 
 
 def test_fine_tuning_starts_at_the_base_and_trains_few_numbers(tiny_run: Path, tiny_cohort: Path, tmp_path, tiny):
@@ -62,6 +116,7 @@ def test_fine_tuning_starts_at_the_base_and_trains_few_numbers(tiny_run: Path, t
     assert summary.from_base
 
 
+@pytest.mark.slow
 def test_qpg_lowers_the_loss_from_scratch(tiny_cohort: Path, tmp_path, tiny):
     losses = []
     train(
@@ -70,6 +125,46 @@ def test_qpg_lowers_the_loss_from_scratch(tiny_cohort: Path, tmp_path, tiny):
     )  # fmt: skip
     losses = [loss for loss in losses if loss is not None]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+@pytest.mark.slow
+def test_qpg_adapts_a_base_to_other_intensities(tiny_run: Path, tmp_path, tiny):
+    """The second hospital's images have the ball brighter than the cube: the base has to unlearn."""
+    cohort = tiny.write_tiny_cohort(tmp_path / "cohort", intensities=(0, 120, 60))
+    base = hqc.Bundle.open(tiny_run / "bundle")
+    bundle = train(cohort, tmp_path / "run", tiny, base=base, method="qpg", steps=60)
+    losses = [event["loss"] for event in events_of(tmp_path / "run") if event["event"] == "progress"]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    summary = bundle.manifest.training
+    assert summary.trainable_numbers < base.manifest.training.trainable_numbers / 20
+    # The circuits are gone: what is written is the stock network.
+    assert {name: tensor.shape for name, tensor in bundle.state().items()} == {
+        name: tensor.shape for name, tensor in base.state().items()
+    }
+
+
+def test_the_method_full_trains_all_weights_of_a_base(tiny_run: Path, tiny_cohort: Path, tmp_path, tiny):
+    summary = train(tiny_cohort, tmp_path / "run", tiny, base=tiny_run / "bundle", method="full").manifest.training
+    assert summary.from_base
+    assert summary.trainable_numbers == summary.network_numbers
+    assert weights(tmp_path / "run") != weights(tiny_run)
+
+
+@pytest.mark.slow
+def test_structures_that_only_the_base_knows_stay_in_the_model(tiny_run: Path, tmp_path, tiny, dice):
+    """The second hospital draws the cube only, with a value of its own."""
+    cohort, affine = tiny.write_tiny_cohort(tmp_path / "cohort", patients=2), np.diag([1.0, 1.0, 2.0, 1.0])
+    (cohort / "labels.json").write_text('{"7": "Cube"}')
+    for seed in range(2):
+        cube = np.where(tiny.tiny_patient(seed)[1] == 2, 7, 0).astype(np.uint8)
+        write_array(cohort / "labels" / f"patient{seed}.nii.gz", cube, affine)
+    tuned = train(cohort, tmp_path / "run", tiny, base=tiny_run / "bundle", steps=10)
+    assert tuned.manifest.names == {1: "Ball", 2: "Cube"}
+    assert set(tuned.manifest.training.held_out_dice) == {"Cube"}
+    image, label = tiny.tiny_patient(9)
+    result = tuned.segment((image, affine))
+    for value, name in tiny.NAMES.items():
+        assert dice(result.mask(name), label == value) > 0.8
 
 
 @pytest.mark.slow
@@ -84,20 +179,89 @@ def test_every_network_trains_and_segments(tiny_cohort: Path, tmp_path, tiny, ne
     assert result.array.shape == image.shape
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1, 4])
 @pytest.mark.parametrize("method", ["full", "qpg"])
-def test_a_stopped_run_goes_on_to_the_same_bits(tiny_cohort: Path, tmp_path, tiny, method: str):
-    settings = {"method": method, "steps": 6, "augment": True}
+def test_a_stopped_run_goes_on_to_the_same_bits(tiny_run: Path, tiny_cohort: Path, tmp_path, tiny, method, step: int):
+    settings = {"method": method, "steps": 6, "augment": True, "base": tiny_run / "bundle"}
     train(tiny_cohort, tmp_path / "straight", tiny, **settings)
-
-    def stop(event) -> None:
-        if event.get("step") == 4 and event["event"] == "progress":
-            raise KeyboardInterrupt
-
-    with pytest.raises(Interrupted, match="--resume"):
-        train(tiny_cohort, tmp_path / "stopped", tiny, on_event=stop, **settings)
+    with pytest.raises(Interrupted, match=f"after {step} of 6 steps.*--resume"):
+        train(tiny_cohort, tmp_path / "stopped", tiny, on_event=stop_after(step), **settings)
     assert not (tmp_path / "stopped" / "bundle").exists()
     train(tiny_cohort, tmp_path / "stopped", tiny, resume=True, **settings)
     assert weights(tmp_path / "stopped") == weights(tmp_path / "straight")
+    steps = [event["step"] for event in events_of(tmp_path / "stopped") if event["event"] == "progress"]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle_of_a_step_loses_no_bit(tiny_cohort: Path, tmp_path, tiny):
+    settings = {"method": "full", "steps": 6}
+    train(tiny_cohort, tmp_path / "straight", tiny, **settings)
+    taken = 0
+
+    def stop(*_: object) -> None:
+        """The weights are changed; nobody has counted the step yet."""
+        nonlocal taken
+        taken += 1
+        if taken == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    hook = register_optimizer_step_post_hook(stop)
+    try:
+        with pytest.raises(Interrupted, match="stopped after 4 of 6"):
+            train(tiny_cohort, tmp_path / "stopped", tiny, **settings)
+    finally:
+        hook.remove()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    train(tiny_cohort, tmp_path / "stopped", tiny, resume=True, **settings)
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "straight")
+
+
+@pytest.mark.slow
+def test_a_run_stopped_before_its_first_step_or_after_its_last_goes_on(tiny_cohort: Path, tmp_path, tiny):
+    train(tiny_cohort, tmp_path / "straight", tiny)
+    for number, kind in enumerate(("started", "held-out")):
+        out = tmp_path / kind
+
+        def stop(event: dict[str, Any], kind: str = kind, number: int = number) -> None:
+            if event["event"] == kind and event.get("step", 0) == 3 * number:
+                raise KeyboardInterrupt
+
+        with pytest.raises((Interrupted, KeyboardInterrupt)):
+            train(tiny_cohort, out, tiny, on_event=stop)
+        assert not (out / "bundle").exists()
+        train(tiny_cohort, out, tiny, resume=True)
+        assert weights(out) == weights(tmp_path / "straight")
+
+
+def test_resuming_a_finished_run_changes_nothing(tiny_cohort: Path, tmp_path, tiny):
+    train(tiny_cohort, tmp_path / "run", tiny, method="qpg")
+    before = contents(tmp_path / "run" / "bundle")
+    train(tiny_cohort, tmp_path / "run", tiny, method="qpg", resume=True)
+    assert contents(tmp_path / "run" / "bundle") == before
+
+
+def test_a_damaged_state_is_named_and_not_trained_over(tiny_cohort: Path, tmp_path, tiny):
+    with pytest.raises(Interrupted):
+        train(tiny_cohort, tmp_path / "run", tiny, on_event=stop_after(2))
+    state = tmp_path / "run" / "checkpoints" / "last.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(WorkError, match=r"last\.pt is damaged"):
+        train(tiny_cohort, tmp_path / "run", tiny, resume=True)
+    assert not (tmp_path / "run" / "bundle").exists()
+    assert len(state.read_bytes()) == 1000
+
+
+def test_a_run_that_diverges_ends_with_an_error_and_no_model(tiny_cohort: Path, tmp_path, tiny):
+    with pytest.raises(WorkError, match="learning rates"):
+        train(tiny_cohort, tmp_path / "run", tiny, method="full", steps=8, learning_rate=1e30)
+    assert not (tmp_path / "run" / "bundle").exists()
+    last = events_of(tmp_path / "run")[-1]
+    assert last["event"] == "error"
+    assert "learning rates" in last["message"]
+    assert str(tmp_path) not in (tmp_path / "run" / "events.jsonl").read_text()
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(tiny_cohort: Path, tmp_path, tiny):
@@ -107,12 +271,34 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(tiny_cohort
 
 
 def test_a_run_is_not_overwritten_nor_continued_with_other_settings(tiny_run: Path, tiny_cohort: Path, tiny):
-    before = weights(tiny_run)
+    before = contents(tiny_run)
     with pytest.raises(InputError, match="already holds a run"):
         train(tiny_cohort, tiny_run, tiny)
+    same = {"method": "full", "steps": 60, "learning_rate": 5e-3}
+    for changed in ({"seed": 1}, {"steps": 61}, {"method": "qpg"}, {"learning_rate": 1e-3}, {"batch": 3}):
+        with pytest.raises(InputError, match="other settings"):
+            train(tiny_cohort, tiny_run, tiny, resume=True, **{**same, **changed})
     with pytest.raises(InputError, match="other settings"):
-        train(tiny_cohort, tiny_run, tiny, resume=True)
-    assert weights(tiny_run) == before
+        train(tiny_cohort, tiny_run, tiny, resume=True, base=tiny_run / "bundle", **same)
+    assert contents(tiny_run) == before
+
+
+def test_a_run_is_not_continued_on_other_patients(tiny_cohort: Path, tmp_path, tiny):
+    with pytest.raises(Interrupted):
+        train(tiny_cohort, tmp_path / "run", tiny, on_event=stop_after(1))
+    before = contents(tmp_path / "run")
+    other = Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
+    for kind in ("images", "labels"):
+        (other / kind / "patient0.nii.gz").rename(other / kind / "patient9.nii.gz")
+    with pytest.raises(InputError, match="other cases"):
+        train(other, tmp_path / "run", tiny, resume=True)
+    assert contents(tmp_path / "run") == before
+
+
+def test_where_there_is_no_run_nothing_is_resumed(tiny_cohort: Path, tmp_path, tiny):
+    with pytest.raises(InputError, match="no run to resume"):
+        train(tiny_cohort, tmp_path / "run", tiny, resume=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_structures_that_the_base_does_not_know_are_refused(tiny_run: Path, tmp_path, tiny):
@@ -123,40 +309,75 @@ def test_structures_that_the_base_does_not_know_are_refused(tiny_run: Path, tmp_
     assert not (tmp_path / "run").exists()
 
 
-class TestUnknownStructures:
-    logits = torch.randn(2, 4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-    labels = torch.randint(0, 4, (2, 1, 3, 3, 3), generator=torch.Generator().manual_seed(1))
-    known = torch.tensor([[True, True, False, True], [True, True, True, True]])
-
-    def test_with_all_known_the_loss_is_monais(self):
-        loss = dice_cross_entropy()(self.logits, self.labels, torch.ones(2, 4, dtype=torch.bool))
-        assert loss == DiceCELoss(to_onehot_y=True, softmax=True, batch=True)(self.logits, self.labels)
-
-    def test_unknown_probability_counts_as_background(self):
-        before = torch.softmax(self.logits, 1)
-        after = torch.softmax(merge_unknown(self.logits, self.known), 1)
-        torch.testing.assert_close(after[0, 0], before[0, 0] + before[0, 2])
-        torch.testing.assert_close(after[0, [1, 3]], before[0, [1, 3]])
-        torch.testing.assert_close(after[1], before[1])
-
-    def test_predicting_an_unknown_structure_on_background_costs_nothing(self):
-        labels = torch.zeros(1, 1, 3, 3, 3, dtype=torch.int64)
-        loss = dice_cross_entropy()
-        scores = torch.zeros(1, 4, 3, 3, 3)
-        scores[:, 0] = 20
-        right = loss(scores, labels, self.known[:1])
-        scores[:, 2] = 40
-        scores.requires_grad_()
-        unknown = loss(scores, labels, self.known[:1])
-        assert unknown <= right
-        unknown.backward()
-        assert torch.isfinite(scores.grad).all()
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"patch": (16, 16, 12)}, "multiples of 8"),
+        ({"patch": (8, 8, 8)}, "at least 16"),
+        ({"patch": (16, 16)}, "3"),
+        ({"network": "unetpp", "patch": (24, 24, 24)}, "multiples of 16"),
+        ({"held_out": 4}, "none would be left"),
+        ({"base": "missing"}, "not a model bundle"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(tiny_cohort: Path, tmp_path, tiny, settings, said: str):
+    with pytest.raises(InputError, match=said):
+        train(tiny_cohort, tmp_path / "run", tiny, **settings)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("patch", "said"), [((16, 16, 12), "multiples of 8"), ((8, 8, 8), "at least 16"), ((16, 16), "3")]
+    ("settings", "said"),
+    [
+        ({"network": "segresnet"}, "base model has network unet"),
+        ({"dims": 2, "patch": (16, 16)}, "base model has dims 3"),
+        ({"spacing": (1, 1, 1)}, "base model has spacing"),
+        ({"preset": "large"}, "leave preset out"),
+        ({"patch": (16, 16, 12)}, "multiples of 8"),
+    ],
+    ids=["network", "dims", "spacing", "preset", "patch"],
 )
-def test_a_patch_that_the_network_cannot_take_is_refused(tiny_cohort: Path, tmp_path, tiny, patch, said: str):
+def test_settings_that_do_not_fit_the_base_are_refused(tiny_run, tiny_cohort, tmp_path, tiny, settings, said: str):
     with pytest.raises(InputError, match=said):
-        train(tiny_cohort, tmp_path / "run", tiny, patch=patch)
+        train(tiny_cohort, tmp_path / "run", tiny, base=tiny_run / "bundle", **settings)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("part", ["images", "labels"])
+@pytest.mark.parametrize("patient", range(4))
+def test_an_unreadable_file_of_any_patient_stops_a_run_before_it_begins(tiny_cohort, tmp_path, tiny, patient, part):
+    """Also of the patient that is held out, who is not needed before the first Dice."""
+    cohort = Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
+    path = cohort / part / f"patient{patient}.nii.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=f"patient{patient}"):
+        train(cohort, tmp_path / "run", tiny)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [np.nan, 7.0], ids=["not a number", "constant"])
+@pytest.mark.parametrize("patient", range(4))
+def test_an_unusable_image_of_any_patient_stops_a_run_before_it_begins(tiny_cohort, tmp_path, tiny, patient, content):
+    """Also of the patient that is held out."""
+    cohort = Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
+    # ITK reads what is not finite in a NIfTI file as 0.
+    (cohort / "images" / f"patient{patient}.nii.gz").unlink()
+    image = np.full((24, 24, 24), content, np.float32)
+    write_array(cohort / "images" / f"patient{patient}.nrrd", image, np.diag([1.0, 1.0, 2.0, 1.0]))
+    with pytest.raises(InputError, match=f"patient{patient}"):
+        train(cohort, tmp_path / "run", tiny)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_is_no_folder_for_a_run(tiny_cohort: Path, tmp_path, tiny):
+    (tmp_path / "run").write_text("thesis")
+    with pytest.raises(InputError, match="is a file"):
+        train(tiny_cohort, tmp_path / "run", tiny)
+    assert (tmp_path / "run").read_text() == "thesis"
+
+
+def test_the_cohort_is_only_read(tiny_cohort: Path, tmp_path, tiny):
+    cohort = Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
+    before = contents(cohort)
+    train(cohort, tmp_path / "run", tiny)
+    assert contents(cohort) == before

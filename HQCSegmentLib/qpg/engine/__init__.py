@@ -79,6 +79,7 @@ def uses_cut(*, qubits: int, depth: int) -> bool:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
 def _ring_source(qubits: int) -> Tensor:
     return source(ANSATZES["ry_cnot_ring"].entangler(qubits=qubits), qubits=qubits)
 

@@ -53,6 +53,7 @@ def _branch(half: Tensor, branches: tuple[Tensor, Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
 def _left_branches(qubits: int) -> tuple[Tensor, Tensor]:
     """Source index and 0/1 mask, both (4, 2**qubits), of the left half's part of one ring, branch (x, y).
 
@@ -71,6 +72,7 @@ def _left_branches(qubits: int) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
 def _right_branches(qubits: int) -> tuple[Tensor, Tensor]:
     """As `_left_branches` for the right half."""
     chain = source([CNOT(q, q + 1) for q in range(qubits - 1)], qubits=qubits)

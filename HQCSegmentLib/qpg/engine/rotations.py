@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -18,9 +20,10 @@ def product_state(vectors: Tensor) -> Tensor:
     Returns:
         (batch, 2**qubits).
     """
-    state = vectors[:, 0]
-    for qubit in range(1, vectors.shape[1]):
-        state = (state.unsqueeze(2) * vectors[:, qubit].unsqueeze(1)).flatten(1)
+    # From the last qubit on, so that the innermost dimension is the long one.
+    state = vectors[:, -1]
+    for qubit in range(vectors.shape[1] - 2, -1, -1):
+        state = (vectors[:, qubit].unsqueeze(2) * state.unsqueeze(1)).flatten(1)
     return state
 
 
@@ -33,13 +36,25 @@ def rotation_matrix(angles: Tensor) -> Tensor:
     Returns:
         (batch, 2**qubits, 2**qubits).
     """
-    cosine, sine = torch.cos(angles / 2), torch.sin(angles / 2)
-    gates = torch.stack([cosine, -sine, sine, cosine], dim=2).unflatten(2, (2, 2))
-    matrix = gates[:, 0]
-    for qubit in range(1, angles.shape[1]):
-        size = 2 * matrix.shape[1]
-        matrix = (matrix[:, :, None, :, None] * gates[:, qubit, None, :, None, :]).reshape(-1, size, size)
-    return matrix
+    # Up to its sign, entry [i, j] is the product of sin where the bits of i and j differ and of cos where they agree.
+    half = angles / 2
+    products = product_state(torch.stack([torch.cos(half), torch.sin(half)], dim=2))
+    size = products.shape[1]
+    return (products @ _signs(angles.shape[1]).to(products)).unflatten(1, (size, size))
+
+
+@lru_cache(maxsize=ROTATION_CHUNK)
+@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
+def _signs(qubits: int) -> Tensor:
+    """Sign of each product of cosines and sines in each matrix entry, 0 where another stands; (2**n, 4**n)."""
+    size = 2**qubits
+    row, column = torch.arange(size).unsqueeze(1), torch.arange(size)
+    # -sin stands where the row's bit is 0 and the column's is 1.
+    minus = ~row & column
+    odd = sum((minus >> qubit) & 1 for qubit in range(qubits)) % 2
+    signs = torch.zeros(size, size, size)
+    signs[row ^ column, row, column] = 1.0 - 2.0 * odd
+    return signs.flatten(1)
 
 
 def chunks(qubits: int) -> list[slice]:

@@ -1,14 +1,31 @@
-"""The example of Docs/qpg.md runs as it stands there."""
+"""Docs/qpg.md says what is true: its example runs as it stands there, and its table names what there is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
+from HQCSegmentLib import qpg
+
 DOCUMENT = Path(__file__).resolve().parents[3] / "Docs" / "qpg.md"
 
 
-def test_the_example_runs(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
+@pytest.fixture
+def text() -> str:
+    return DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_the_example_runs(text, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     exec(compile(code, str(DOCUMENT), "exec"), {})
-    assert "numbers are trained" in capsys.readouterr().out
+    # 16 circuits of 8 qubits, 8 of 9, depth 2; two numbers for each; 24 biases.
+    assert capsys.readouterr().out == f"{16 * 8 * 2 + 8 * 9 * 2 + 24 * 2 + 24} numbers are trained\n"
+
+
+def test_the_table_names_what_there_is(text):
+    cells = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`(\w+)", cell)]
+    assert len(names) >= 8
+    assert set(names) <= set(qpg.__all__)
