@@ -215,6 +215,7 @@ def test_strict_counts_warnings(cohort: Path):
     run("check", cohort, "--strict", code=2)
 
 
+@pytest.mark.slow
 def test_training_tells_programs_what_happens(tiny_cohort: Path, tmp_path: Path):
     result = run("train", tiny_cohort, "--out", tmp_path / "run", "--steps", "3", "--json-events", *TRAIN)
     events = events_of(result)
@@ -227,6 +228,7 @@ def test_training_tells_programs_what_happens(tiny_cohort: Path, tmp_path: Path)
     assert hqc.Bundle.open(tmp_path / "run" / "bundle").manifest.training.method == "qpg"
 
 
+@pytest.mark.slow
 def test_programs_are_told_of_an_error_as_the_last_event(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
     result = run("train", tmp_path / "nowhere", "--out", tmp_path / "run", "--json-events", code=2)
     (event,) = events_of(result)
@@ -271,6 +273,7 @@ def test_a_terminated_run_keeps_its_state_and_is_resumed(tiny_cohort: Path, tmp_
     assert 60 in steps
 
 
+@pytest.mark.slow
 def test_segmenting_goes_on_after_a_bad_input(tiny_run: Path, tiny, tmp_path: Path):
     affine = np.array([[0, -1.0, 0, 7], [1.0, 0, 0, 8], [0, 0, -2.0, 9], [0, 0, 0, 1]])
     image, _ = tiny.tiny_patient(7)
@@ -300,6 +303,7 @@ def dicom_patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_dicom_patient_is_contoured_in_every_format(dicom_patient: Path, tiny, tmp_path: Path):
     import pydicom
 
@@ -330,6 +334,7 @@ def test_a_dicom_patient_is_contoured_in_every_format(dicom_patient: Path, tiny,
     assert [roi.ROIName for roi in dataset.StructureSetROISequence] == ["Body", "Bone"]
 
 
+@pytest.mark.slow
 def test_contours_for_planning_need_the_dicom_images(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
     image = tiny_cohort / "images" / "patient0.nii.gz"
     error = refused("segment", tiny_bundle, image, "--out", tmp_path / "out", "--format", "rtstruct")
