@@ -21,7 +21,7 @@ def demo(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps of the fine-tuning.")] = 120,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
 ) -> None:
-    """Show everything once, offline, on made-up patients (about five minutes on a laptop).
+    """Show everything once, offline, on made-up patients (about three minutes on 2 cores).
 
     Makes two synthetic hospitals as DICOM CT + RTSTRUCT, trains a base model at the first, fine-tunes it with
     Quantum Parameter Generation on four patients of the second, contours unseen patients there, and writes RTSTRUCT,
