@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,26 +9,10 @@ import typer
 
 from HQCSegmentLib.cli.output import console, emit_json, error_console
 from HQCSegmentLib.errors import HQCSegmentError, InputError
+from HQCSegmentLib.planning.output import OutputFormat, write_segmentation
 
 if TYPE_CHECKING:
     from HQCSegmentLib.imaging import Segmentation
-
-
-class Format(StrEnum):
-    """Output formats."""
-
-    nifti = "nifti"
-    nrrd = "nrrd"
-    seg = "seg"
-    rtstruct = "rtstruct"
-
-
-SUFFIXES = {
-    Format.nifti: ".nii.gz",
-    Format.nrrd: ".nrrd",
-    Format.seg: ".seg.dcm",
-    Format.rtstruct: ".rtstruct.dcm",
-}
 
 
 def segment(
@@ -41,7 +24,7 @@ def segment(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     formats: Annotated[
-        list[Format] | None, typer.Option("--format", help="May be given several times (default: nifti).")
+        list[OutputFormat] | None, typer.Option("--format", help="May be given several times (default: nifti).")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
@@ -60,13 +43,13 @@ def segment(
 
     model = Bundle.open(bundle)
     choose_device(device)
-    chosen = list(dict.fromkeys(formats or [Format.nifti]))
+    chosen = list(dict.fromkeys(formats or [OutputFormat.nifti]))
     names = output_names(inputs)
     code = failed = 0
     for number, (source, name) in enumerate(zip(inputs, names, strict=True), start=1):
         try:
             result = segment_image(model, open_image(source, name=name), device=device)
-            written = [write(result, out, name, kind) for kind in chosen]
+            written = [write_segmentation(out, name, result, kind) for kind in chosen]
         except HQCSegmentError as error:
             code = max(code, error.exit_code)
             failed += 1
@@ -105,27 +88,7 @@ def output_names(inputs: list[Path]) -> list[str]:
     return names
 
 
-def write(result: Segmentation, out: Path, name: str, kind: Format) -> Path:
-    """Write one result in one format; returns the file."""
-    path = out / f"{name}{SUFFIXES[kind]}"
-    if kind is Format.rtstruct:
-        from HQCSegmentLib.planning.rtstruct import write_rtstruct
-
-        write_rtstruct(path, result)
-    elif kind is Format.seg:
-        from HQCSegmentLib.planning.dicom_seg import write_dicom_seg
-
-        write_dicom_seg(path, result)
-    else:
-        from HQCSegmentLib.imaging import write_array
-
-        write_array(path, result.array, result.affine)
-    return path
-
-
 def volumes(result: Segmentation) -> list[tuple]:
     """Structures and their volumes in millilitres."""
-    import numpy as np
-
-    voxel = abs(np.linalg.det(result.affine[:3, :3])) / 1000
+    voxel = result.grid.voxel_millilitres
     return [(structure, (result.array == structure.value).sum() * voxel) for structure in result.structures]

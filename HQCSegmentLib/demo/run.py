@@ -22,10 +22,9 @@ from HQCSegmentLib.evaluation.metrics import dice_per_structure
 from HQCSegmentLib.evaluation.pictures import data_url
 from HQCSegmentLib.evaluation.templates import render
 from HQCSegmentLib.files import write_json, write_text
-from HQCSegmentLib.imaging import Segmentation, write_array
+from HQCSegmentLib.imaging import Segmentation
 from HQCSegmentLib.inference import segment
-from HQCSegmentLib.planning.dicom_seg import write_dicom_seg
-from HQCSegmentLib.planning.rtstruct import write_rtstruct
+from HQCSegmentLib.planning.output import OutputFormat, write_segmentation
 from HQCSegmentLib.training import TrainConfig, finetune
 from HQCSegmentLib.training.events import OnEvent
 
@@ -161,9 +160,8 @@ def _report(
 
 
 def _write(result: Segmentation, folder: Path, name: str) -> None:
-    write_array(folder / f"{name}.nii.gz", result.array, result.affine)
-    write_rtstruct(folder / f"{name}.rtstruct.dcm", result)
-    write_dicom_seg(folder / f"{name}.seg.dcm", result)
+    for output in (OutputFormat.nifti, OutputFormat.rtstruct, OutputFormat.seg):
+        write_segmentation(folder, name, result, output)
 
 
 def _dice(result: Segmentation, reference: Segmentation) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from HQCSegmentLib.evaluation.pictures import png
 from HQCSegmentLib.imaging.geometry import FloatArray, Grid, Reorientation
 from HQCSegmentLib.imaging.structure import Structure
 
@@ -53,7 +53,6 @@ def contour_figure(
     Returns:
         A PNG file.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     reorientation = Reorientation.to_ras(affine)
@@ -74,9 +73,7 @@ def contour_figure(
         _draw_plane(panel, plane, volume, maps, structures, center, spacing, window)
     figure.suptitle(title, fontsize=12)
     figure.legend(handles=_legend(maps, structures), loc="outside lower center", ncols=8, frameon=False, fontsize=9)
-    file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
-    return file.getvalue()
+    return png(figure)
 
 
 def _center(

@@ -80,7 +80,7 @@ def evaluate(
         if difference > GRID_TOLERANCE_VOXELS:
             msg = f"case {case}: {prediction_path} and {reference_path} are not on the same grid."
             raise InputError(msg)
-        millilitres = abs(np.linalg.det(reference.affine[:3, :3])) / 1000
+        millilitres = reference.grid.voxel_millilitres
         values = sorted({int(v) for v in np.union1d(prediction.array, reference.array)} - {0})
         for value in values:
             mask, truth = prediction.array == value, reference.array == value

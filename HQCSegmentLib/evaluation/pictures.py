@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def png(figure: Figure, *, dpi: int = 110) -> bytes:
-    """The figure as PNG."""
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, without pyplot's global state or a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
@@ -34,11 +36,9 @@ def learning_curve(
         held_out: (step, Dice per structure).
     """
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(8, 3.2), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(steps, losses, color="0.75", linewidth=0.8)
     width = max(1, len(losses) // 25)

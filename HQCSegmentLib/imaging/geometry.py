@@ -82,6 +82,11 @@ class Grid:
         """Millimetres along i, j, k."""
         return spacing(self.affine)
 
+    @property
+    def voxel_millilitres(self) -> float:
+        """Volume of one voxel."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
     def corners(self) -> FloatArray:
         """RAS positions of the eight corner voxel centres, shape (8, 3), in millimetres."""
         ends = np.array(list(itertools.product(*((0, size - 1) for size in self.shape))), float)

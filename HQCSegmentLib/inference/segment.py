@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from HQCSegmentLib.bundle import Bundle, Manifest
-from HQCSegmentLib.cohort import Preprocessing, prepare, restore
+from HQCSegmentLib.bundle import Bundle
+from HQCSegmentLib.cohort import Prepared, prepare, restore
 from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, Segmentation, read_image
@@ -40,22 +40,10 @@ def segment(
         InputError: if the image cannot be read or used.
     """
     image = open_image(image)
-    network = bundle.network.to(choose_device(device))
-    return segment_with(network, bundle.manifest, image, on_progress=on_progress)
-
-
-def segment_with(
-    network: torch.nn.Module,
-    manifest: Manifest,
-    image: Image,
-    *,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Segmentation:
-    """As `segment`, with a network that is loaded and on its device."""
+    manifest = bundle.manifest
     winner = winning_outputs(
-        network,
-        image,
-        preprocessing=manifest.preprocessing,
+        bundle.network.to(choose_device(device)),
+        prepare(image, manifest.preprocessing),
         window=manifest.inference.window,
         overlap=manifest.inference.overlap,
         on_progress=on_progress,
@@ -67,15 +55,13 @@ def segment_with(
 
 def winning_outputs(
     network: torch.nn.Module,
-    image: Image,
+    prepared: Prepared,
     *,
-    preprocessing: Preprocessing,
     window: tuple[int, ...],
     overlap: float,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> npt.NDArray[np.uint16]:
-    """Index of the network output with the highest score at each voxel of the image, (i, j, k), 0 background."""
-    prepared = prepare(image, preprocessing)
+    """Index of the output with the highest score at each voxel of the image as it came, (i, j, k), 0 background."""
     training = network.training
     network.eval()
     scores = predict(network, torch.from_numpy(prepared.array), window=window, overlap=overlap, on_progress=on_progress)

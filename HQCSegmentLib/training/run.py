@@ -19,6 +19,7 @@ from HQCSegmentLib.cohort import (
     Cohort,
     Fingerprint,
     LabelledCase,
+    Prepared,
     Split,
     fingerprint,
     prepare,
@@ -89,8 +90,7 @@ def finetune(
     )
     outputs = output_indices(cohort.structures, plan.labels)
     cases = [make_training_case(case, plan, outputs) for case in training]
-    for case in held_out:
-        prepare(case.image, plan.preprocessing)  # an image that cannot be used is found now, not at the first Dice
+    judged = [make_judged_case(case, plan, outputs) for case in held_out]
 
     settings = run_settings(config, plan, measured, base)
     if resume:
@@ -112,8 +112,8 @@ def finetune(
             vary=augmentation(dims=plan.network.dims) if config.augment else None,
         )
         loop = Loop(network, source, config, plan.steps, device, out / "checkpoints", log)
-        loop.run(resume=resume, on_checkpoint=lambda step: run.measure_before_the_end(held_out, outputs, step))
-        bundle = run.finish(held_out, outputs)
+        loop.run(resume=resume, on_checkpoint=lambda step: run.measure_before_the_end(judged, step))
+        bundle = run.finish(judged)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
         return bundle
     except Exception as error:
@@ -121,6 +121,21 @@ def finetune(
         raise
     finally:
         log.close()
+
+
+@dataclass(frozen=True, eq=False)
+class _JudgedCase:
+    """A held-out case: prepared once, before the run is written, so that an unusable image is found then.
+
+    Attributes:
+        prepared: What the network sees.
+        reference: Output indices on the image's own grid, (i, j, k).
+        known: Names of the drawn structures by output index.
+    """
+
+    prepared: Prepared
+    reference: np.ndarray
+    known: dict[int, str]
 
 
 @dataclass
@@ -137,41 +152,38 @@ class _Run:
     out: Path
     log: EventLog
 
-    def measure_before_the_end(self, cases: Sequence[LabelledCase], outputs: dict[int, int], step: int) -> None:
+    def measure_before_the_end(self, cases: Sequence[_JudgedCase], step: int) -> None:
         """As `measure`; the last step is left to `finish`, which measures the merged network."""
         if step < self.plan.steps:
-            self.measure(cases, outputs, step)
+            self.measure(cases, step)
 
-    def measure(self, cases: Sequence[LabelledCase], outputs: dict[int, int], step: int) -> dict[str, float]:
+    def measure(self, cases: Sequence[_JudgedCase], step: int) -> dict[str, float]:
         """Mean Dice per structure on whole held-out images; also an event."""
         if not cases:
             return {}
         scores: dict[str, list[float]] = {}
         for case in cases:
-            for name, value in self.dice_of(case, outputs).items():
+            for name, value in self.dice_of(case).items():
                 scores.setdefault(name, []).append(value)
         dice = {name: round(float(np.mean(values)), 5) for name, values in scores.items()}
         self.log.emit("held-out", step=step, dice=dice, mean_dice=round(float(np.mean([*dice.values()])), 5))
         return dice
 
-    def dice_of(self, case: LabelledCase, outputs: dict[int, int]) -> dict[str, float]:
+    def dice_of(self, case: _JudgedCase) -> dict[str, float]:
         """Dice of each drawn structure of one case."""
         winner = winning_outputs(
             self.network,
-            case.image,
-            preprocessing=self.plan.preprocessing,
+            case.prepared,
             window=self.plan.inference.window,
             overlap=self.plan.inference.overlap,
         )
-        known = {outputs[value]: self.plan.labels[outputs[value] - 1].name for value in case.known}
-        reference = relabel(case.label, outputs)
-        return dice_per_structure(winner, reference, known)
+        return dice_per_structure(winner, case.reference, case.known)
 
-    def finish(self, held_out: Sequence[LabelledCase], outputs: dict[int, int]) -> Bundle:
+    def finish(self, held_out: Sequence[_JudgedCase]) -> Bundle:
         """Merge the circuits, write bundle and report."""
         if self.config.method == "qpg":
             qpg.merge(self.network)
-        dice = self.measure(held_out, outputs, self.plan.steps)
+        dice = self.measure(held_out, self.plan.steps)
         numbers = sum(parameter.numel() for parameter in self.network.parameters())
         summary = TrainingSummary(
             method=self.config.method,
@@ -230,6 +242,12 @@ def make_training_case(case: LabelledCase, plan: Plan, outputs: dict[int, int]) 
     known = np.zeros(plan.network.out_channels, bool)
     known[[0, *(outputs[value] for value in case.known)]] = True
     return TrainingCase.make(prepared.array, prepare_label(relabel(case.label, outputs), prepared), known)
+
+
+def make_judged_case(case: LabelledCase, plan: Plan, outputs: dict[int, int]) -> _JudgedCase:
+    """Prepare one held-out case."""
+    known = {outputs[value]: plan.labels[outputs[value] - 1].name for value in case.known}
+    return _JudgedCase(prepare(case.image, plan.preprocessing), relabel(case.label, outputs), known)
 
 
 def run_settings(config: TrainConfig, plan: Plan, measured: Fingerprint, base: Bundle | None) -> dict[str, Any]:

@@ -29,18 +29,24 @@ def images_in(folder: Path) -> list[Path]:
     )
 
 
-def matching_label(folder: Path, stem: str) -> Path:
-    """The image file of `folder` with this stem; the most likely name when there is none.
+def matching_labels(folder: Path, stems: Iterable[str]) -> dict[str, Path]:
+    """For each stem the image file of `folder` with it; the most likely name where there is none.
 
     Raises:
-        InputError: if there are several.
+        InputError: if there are several for one stem.
     """
-    matches = [path for path in images_in(folder) if image_stem(path) == stem]
-    if len(matches) > 1:
-        names = ", ".join(path.name for path in matches)
-        msg = f"case {stem}: {folder} holds more than one label map ({names}); keep one of them."
-        raise InputError(msg)
-    return matches[0] if matches else folder / f"{stem}.nii.gz"
+    there: dict[str, list[Path]] = {}
+    for path in images_in(folder):
+        there.setdefault(image_stem(path), []).append(path)
+    found = {}
+    for stem in stems:
+        matches = there.get(stem, [folder / f"{stem}.nii.gz"])
+        if len(matches) > 1:
+            names = ", ".join(path.name for path in matches)
+            msg = f"case {stem}: {folder} holds more than one label map ({names}); keep one of them."
+            raise InputError(msg)
+        found[stem] = matches[0]
+    return found
 
 
 def values_found(cases: Iterable[Case]) -> dict[int, str]:

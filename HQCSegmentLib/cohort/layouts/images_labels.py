@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from HQCSegmentLib.cohort.case import Case
-from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_label, read_json, values_found
+from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_labels, read_json, values_found
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.image_files import image_stem
 
@@ -17,11 +17,9 @@ def find(path: Path) -> Found | None:
     images, labels = path / "images", path / "labels"
     if not images.is_dir() or not labels.is_dir():
         return None
-    cases = [
-        Case(name=stem, image=image, label=matching_label(labels, stem), patient=stem)
-        for image in images_in(images)
-        for stem in [image_stem(image)]
-    ]
+    stems = [(image_stem(image), image) for image in images_in(images)]
+    label_of = matching_labels(labels, [stem for stem, _ in stems])
+    cases = [Case(name=stem, image=image, label=label_of[stem], patient=stem) for stem, image in stems]
     names = path / "labels.json"
     structures = _structures(names) if names.is_file() else values_found(cases)
     return Found("images/ and labels/", cases, structures)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from HQCSegmentLib.cohort.case import Case
-from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_label, read_json
+from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_labels, read_json
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.image_files import image_stem
 
@@ -31,13 +31,11 @@ def find(path: Path) -> Found | None:
     if len(channels) > 1:
         msg = f"{path} has {len(channels)} images per case; one is supported so far."
         raise InputError(msg)
-    numbered = "channel_names" in content or (
-        bool(images_in(images)) and all(image_stem(image).endswith("_0000") for image in images_in(images))
-    )
-    cases = []
-    for image in images_in(images):
-        stem = image_stem(image).removesuffix("_0000") if numbered else image_stem(image)
-        cases.append(Case(name=stem, image=image, label=matching_label(labels, stem), patient=stem))
+    files = images_in(images)
+    numbered = "channel_names" in content or all(image_stem(image).endswith("_0000") for image in files)
+    stems = [(image_stem(image).removesuffix("_0000") if numbered else image_stem(image), image) for image in files]
+    label_of = matching_labels(labels, [stem for stem, _ in stems])
+    cases = [Case(name=stem, image=image, label=label_of[stem], patient=stem) for stem, image in stems]
     return Found("nnU-Net raw or Decathlon", cases, _structures(content.get("labels"), description))
 
 
