@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from HQCSegmentLib.qpg.circuits import ANSATZES, CNOT, RY
+from HQCSegmentLib.qpg.circuits import ANSATZES, CNOT, CU3, CZ, RY, RZ, U3, Gate, H
 from HQCSegmentLib.qpg.errors import QPGError
 
 
@@ -21,8 +21,9 @@ def qnode(
         device: Name of any PennyLane device.
 
     Returns:
-        A QNode of one argument, angles of shape (depth, qubits) or (channels, depth, qubits), that gives
-        probabilities of shape (2**qubits,) or (channels, 2**qubits).
+        A QNode of one argument, angles of shape (depth, angles) or (channels, depth, angles), where angles is the
+        ansatz's `angles_per_layer` (for `ry_cnot_*` the number of qubits), that gives probabilities of shape
+        (2**qubits,) or (channels, 2**qubits).
 
     Raises:
         QPGError: for an unknown ansatz or device, or sizes below 1.
@@ -47,17 +48,45 @@ def qnode(
         msg = f"`device` {device!r} is not available in PennyLane {qml.__version__}: {error}"
         raise QPGError(msg) from error
     gates = ANSATZES[ansatz].gates(qubits=qubits, depth=depth)
+    shape = (depth, ANSATZES[ansatz].angles_per_layer(qubits))
 
     @qml.qnode(chosen, diff_method="backprop" if device == "default.qubit" else "best")
     def circuit(angles: Any) -> Any:
-        if tuple(angles.shape[-2:]) != (depth, qubits):
-            msg = f"angles must have shape (..., {depth}, {qubits}), got {tuple(angles.shape)}"
+        if tuple(angles.shape[-2:]) != shape:
+            msg = f"`angles` must have shape (..., {shape[0]}, {shape[1]}), got {tuple(angles.shape)}"
             raise QPGError(msg)
         for gate in gates:
-            if isinstance(gate, RY):
-                qml.RY(angles[..., gate.layer, gate.qubit], wires=gate.qubit)
-            elif isinstance(gate, CNOT):
-                qml.CNOT(wires=[gate.control, gate.target])
+            apply(gate, angles)
         return qml.probs(wires=range(qubits))
 
     return circuit
+
+
+def apply(gate: Gate, angles: Any) -> None:
+    """Queue one gate in the PennyLane circuit that is being recorded.
+
+    Args:
+        gate: One gate of an ansatz's description.
+        angles: (..., depth, angles per layer), any array that PennyLane takes.
+    """
+    import pennylane as qml
+
+    def angle(offset: int = 0) -> Any:
+        assert not isinstance(gate, (H, CNOT, CZ))
+        return angles[..., gate.layer, gate.index + offset]
+
+    match gate:
+        case H():
+            qml.Hadamard(gate.qubit)
+        case RY():
+            qml.RY(angle(), wires=gate.qubit)
+        case RZ():
+            qml.RZ(angle(), wires=gate.qubit)
+        case U3():
+            qml.U3(angle(0), angle(1), angle(2), wires=gate.qubit)
+        case CNOT():
+            qml.CNOT(wires=[gate.control, gate.target])
+        case CZ():
+            qml.CZ(wires=[gate.control, gate.target])
+        case CU3():
+            qml.ctrl(qml.U3(angle(0), angle(1), angle(2), wires=gate.target), control=gate.control)

@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 
 from HQCSegmentLib import qpg
-from HQCSegmentLib.qpg.engine import cut, reversible
-from HQCSegmentLib.qpg.engine.permutations import source
+from HQCSegmentLib.qpg.engine.evolution import evolve
+from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
+from HQCSegmentLib.qpg.engine.operations import operations
+from HQCSegmentLib.qpg.engine.program import compiled
 from HQCSegmentLib.qpg.readout import qubits_needed, values
 
-EXACT = 1e-10
-QUBITS, DEPTHS = range(1, 11), range(1, 5)
+ANSATZES = sorted(qpg.ANSATZES)
+DEFAULT = "ry_cnot_ring"
 READOUTS = ("signed", "probability")
+FLOAT32 = 1e-5
+"""Most by which probabilities in float32 may be off."""
 
-
-def random_angles(*shape: int) -> torch.Tensor:
-    """Angles over several turns, float64."""
-    generator = torch.Generator().manual_seed(sum(100**place * size for place, size in enumerate(shape)))
-    return 5 * torch.randn(*shape, dtype=torch.float64, generator=generator)
-
-
-def with_gradient(
-    function: Callable[[torch.Tensor], torch.Tensor], angles: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Result, and its gradient by the angles for fixed random weights of the outputs."""
-    angles = angles.clone().requires_grad_()
-    result = function(angles)
-    weights = torch.randn(result.shape, dtype=result.dtype, generator=torch.Generator().manual_seed(1))
-    (result * weights).sum().backward()
-    return result.detach(), angles.grad
-
-
-def assert_equal_with_gradient(ours, theirs, angles: torch.Tensor, *, tolerance: float = EXACT) -> None:
-    for mine, reference in zip(with_gradient(ours, angles), with_gradient(theirs, angles), strict=True):
-        torch.testing.assert_close(mine, reference, atol=tolerance, rtol=0)
+ALL_SIZES = [(qubits, depth) for qubits in range(1, 11) for depth in range(1, 5)]
+SOME_SIZES = [(1, 1), (1, 3), (2, 1), (2, 2), (2, 4), (3, 3), (4, 2), (5, 4), (6, 2), (7, 1), (9, 2)]
+DEEP_SIZES = [(3, 8), (6, 7), (8, 5), (9, 8)]
+SIZES = [
+    pytest.param(
+        ansatz,
+        *size,
+        marks=() if ansatz == DEFAULT or size in SOME_SIZES or size == (3, 8) else pytest.mark.slow,
+        id=f"{ansatz}-{size[0]}x{size[1]}",
+    )
+    for ansatz in ANSATZES
+    for size in ALL_SIZES + DEEP_SIZES
+]
 
 
 def full_size(qubits: int, readout: str) -> int:
@@ -45,109 +40,171 @@ def full_size(qubits: int, readout: str) -> int:
     return 2 ** (qubits - 1) if readout == "signed" else 2**qubits
 
 
-def ring_source(qubits: int) -> torch.Tensor:
-    return source(qpg.ANSATZES["ry_cnot_ring"].entangler(qubits=qubits), qubits=qubits)
+def zeros(ansatz: str, *, qubits: int, depth: int) -> torch.Tensor:
+    return torch.zeros(2, depth, qpg.ANSATZES[ansatz].angles_per_layer(qubits))
 
 
 # Against PennyLane
 
 
-@pytest.mark.parametrize("ansatz", qpg.ANSATZES)
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("qubits", QUBITS)
-def test_probabilities_and_gradients_equal_pennylane(qubits: int, depth: int, ansatz: str):
+@pytest.mark.parametrize(("ansatz", "qubits", "depth"), SIZES)
+def test_probabilities_and_gradients_equal_pennylane(
+    ansatz: str, qubits: int, depth: int, random_angles, assert_equal_with_gradient
+):
     def engine(angles: torch.Tensor) -> torch.Tensor:
         return qpg.born_probabilities(angles, ansatz=ansatz)
 
     circuit = qpg.qnode(qubits=qubits, depth=depth, ansatz=ansatz)
-    angles = random_angles(3, depth, qubits)
+    angles = random_angles(ansatz, circuits=3, qubits=qubits, depth=depth)
     assert engine(angles).shape == (3, 2**qubits)
     assert_equal_with_gradient(engine, circuit, angles)
-    # The QNode also takes the angles of one circuit.
-    assert_equal_with_gradient(lambda one: engine(one[None])[0], circuit, angles[1])
+
+
+@pytest.mark.parametrize("ansatz", ANSATZES)
+def test_the_qnode_also_takes_the_angles_of_one_circuit(ansatz: str, random_angles, assert_equal_with_gradient):
+    assert_equal_with_gradient(
+        lambda angles: qpg.born_probabilities(angles[None], ansatz=ansatz)[0],
+        qpg.qnode(qubits=4, depth=2, ansatz=ansatz),
+        random_angles(ansatz, circuits=1, qubits=4, depth=2)[0],
+    )
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("qubits", QUBITS)
-def test_readouts_equal_their_formulas_on_pennylanes_probabilities(qubits: int, depth: int, readout: str):
-    if readout == "signed" and qubits == 1:
-        qubits = 2  # a sign qubit and one more is the smallest signed circuit
-    circuit = qpg.qnode(qubits=qubits, depth=depth)
-    start = torch.zeros(depth, qubits, dtype=torch.float64)
-    start[0] = math.pi / 2
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("qubits", [2, 3, 7])
+@pytest.mark.parametrize("ansatz", ANSATZES)
+def test_readouts_equal_their_formulas_on_pennylanes_probabilities(
+    ansatz: str, qubits: int, depth: int, readout: str, random_angles, assert_equal_with_gradient
+):
+    circuit = qpg.qnode(qubits=qubits, depth=depth, ansatz=ansatz)
+    start = torch.tensor(qpg.ANSATZES[ansatz].start_angles(qubits=qubits, depth=depth), dtype=torch.float64)
     size = full_size(qubits, readout)
 
     def formula(phi: torch.Tensor) -> torch.Tensor:
         p = circuit(start + phi)
         return size * (p[:, :size] - p[:, size:]) if readout == "signed" else size * p - 1
 
-    phi = random_angles(2, depth, qubits)
-    assert_equal_with_gradient(lambda angles: values(angles, numbers=size, readout=readout), formula, phi)
+    def generated(phi: torch.Tensor) -> torch.Tensor:
+        return values(phi, numbers=size, readout=readout, ansatz=ansatz)
+
+    assert_equal_with_gradient(generated, formula, random_angles(ansatz, circuits=2, qubits=qubits, depth=depth))
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("qubits", QUBITS)
-def test_float32_in_gives_float32_out(qubits: int, depth: int):
-    angles = random_angles(2, depth, qubits)
-    exact = with_gradient(qpg.born_probabilities, angles.float().double())[0]
-    result, gradient = with_gradient(qpg.born_probabilities, angles.float())
+@pytest.mark.parametrize("ansatz", ANSATZES)
+@pytest.mark.parametrize(("qubits", "depth"), [(1, 1), (2, 2), (5, 3), (8, 4), (10, 8)])
+def test_float32_in_gives_float32_out(ansatz: str, qubits: int, depth: int, random_angles, with_gradient):
+    def engine(angles: torch.Tensor) -> torch.Tensor:
+        return qpg.born_probabilities(angles, ansatz=ansatz)
+
+    angles = random_angles(ansatz, circuits=2, qubits=qubits, depth=depth).float()
+    exact, exact_gradient = with_gradient(engine, angles.double())
+    result, gradient = with_gradient(engine, angles)
     assert (result.dtype, gradient.dtype) == (torch.float32, torch.float32)
-    torch.testing.assert_close(result.double(), exact, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.double(), exact, atol=FLOAT32, rtol=0)
+    assert torch.isfinite(gradient).all()
+    assert exact_gradient.dtype == torch.float64
 
 
-# The two engines
+# The methods inside the engine
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("qubits", [2, 3, 5, 8])
-def test_cut_and_reversible_engine_agree_wherever_the_cut_is(qubits: int, depth: int):
-    def whole(angles: torch.Tensor) -> torch.Tensor:
-        return reversible.probabilities(first_states(angles), angles[:, 1:], ring_source(qubits))
-
-    for left in range(1, qubits):
-
-        def halved(angles: torch.Tensor, size: int = left) -> torch.Tensor:
-            return cut.squared(*cut.halves(first_states(angles), angles[:, 1:], cut=size))
-
-        assert_equal_with_gradient(halved, whole, random_angles(3, depth, qubits))
+def simulated(ansatz: str, angles: torch.Tensor, *, qubits: int, cut: int, max_terms: int) -> torch.Tensor:
+    """Probabilities with as much of the circuit on factors as `max_terms` products allow, the rest on states."""
+    program = compiled(ansatz, qubits=qubits, depth=angles.shape[1])
+    stages = stages_in_factors(program, cut=cut, max_terms=max_terms)
+    left, right = factors(program, angles, stages=stages, cut=cut, uniform=program.uniform)
+    steps, matrices = operations(program, angles, first=stages)
+    return evolve(left, right, steps=steps, matrices=matrices, measure="squares")
 
 
-def first_states(angles: torch.Tensor) -> torch.Tensor:
-    return torch.stack([torch.cos(angles[:, 0] / 2), torch.sin(angles[:, 0] / 2)], dim=2)
+@pytest.mark.parametrize("ansatz", ANSATZES)
+@pytest.mark.parametrize("qubits", [2, 3, 6])
+def test_factors_and_states_agree_wherever_the_cut_is(
+    ansatz: str, qubits: int, random_angles, assert_equal_with_gradient
+):
+    angles = random_angles(ansatz, circuits=2, qubits=qubits, depth=4)
+    for cut in range(1, qubits):
+        for max_terms in (4, 64):
+            assert_equal_with_gradient(
+                lambda a, c=cut, t=max_terms: simulated(ansatz, a, qubits=qubits, cut=c, max_terms=t),
+                lambda a: simulated(ansatz, a, qubits=qubits, cut=1, max_terms=1),
+                angles,
+            )
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_both_engines_pass_gradcheck(depth: int):
-    later = random_angles(2, depth - 1, 3).requires_grad_()
-    first = random_angles(2, 3, 2).requires_grad_()  # of any norm
-    assert torch.autograd.gradcheck(lambda a, b: reversible.probabilities(a, b, ring_source(3)), (first, later))
-    assert torch.autograd.gradcheck(lambda a, b: cut.squared(*cut.halves(a, b, cut=1)), (first, later))
-    assert torch.autograd.gradcheck(lambda a, b: cut.signed_difference(*cut.halves(a, b, cut=2)), (first, later))
+@pytest.mark.parametrize("ansatz", ANSATZES)
+@pytest.mark.parametrize("max_terms", [1, 4, 64])
+def test_all_methods_pass_gradcheck(ansatz: str, max_terms: int, random_angles):
+    angles = random_angles(ansatz, circuits=2, qubits=3, depth=3).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda a: simulated(ansatz, a, qubits=3, cut=1, max_terms=max_terms), angles, fast_mode=True
+    )
+
+
+# In chunks
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("ansatz", ANSATZES)
+@pytest.mark.parametrize("depth", [2, 5])
+def test_chunks_change_nothing(ansatz: str, depth: int, readout: str, random_angles, assert_equal_with_gradient):
+    angles = random_angles(ansatz, circuits=7, qubits=5, depth=depth)
+    for chunk in (1, 3, 7, 100):
+        assert_equal_with_gradient(
+            lambda phi, size=chunk: values(phi, numbers=13, readout=readout, ansatz=ansatz, chunk=size)[:, :13],
+            lambda phi: values(phi, numbers=13, readout=readout, ansatz=ansatz)[:, :13],
+            angles,
+        )
+        assert_equal_with_gradient(
+            lambda a, size=chunk: qpg.born_probabilities(a, ansatz=ansatz, chunk=size),
+            lambda a: qpg.born_probabilities(a, ansatz=ansatz),
+            angles,
+        )
+
+
+def test_a_graph_can_be_walked_twice(random_angles):
+    angles = random_angles(DEFAULT, circuits=4, qubits=5, depth=4).requires_grad_()
+    for chunk in (None, 2):
+        loss = qpg.born_probabilities(angles, chunk=chunk).square().sum()
+        (once,) = torch.autograd.grad(loss, angles, retain_graph=True)
+        (again,) = torch.autograd.grad(loss, angles)
+        assert torch.equal(once, again)
+
+
+@pytest.mark.parametrize("ansatz", ANSATZES)
+def test_the_same_angles_give_the_same_bits(ansatz: str, random_angles, with_gradient):
+    angles = random_angles(ansatz, circuits=5, qubits=8, depth=4).float()
+    first, second = (with_gradient(lambda a: qpg.born_probabilities(a, ansatz=ansatz), angles) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 # Readouts
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("qubits", [2, 3, 6, 9])
-def test_asking_for_fewer_numbers_gives_the_first_of_them(qubits: int, depth: int, readout: str):
+def test_asking_for_fewer_numbers_gives_the_first_of_them(
+    qubits: int, depth: int, readout: str, random_angles, assert_equal_with_gradient
+):
     size = full_size(qubits, readout)
     for numbers in {1, size // 2 + 1, size - 1, size}:
         assert_equal_with_gradient(
             lambda angles, count=numbers: values(angles, numbers=count, readout=readout)[:, :count],
             lambda angles, count=numbers: values(angles, numbers=size, readout=readout)[:, :count],
-            random_angles(2, depth, qubits),
+            random_angles(DEFAULT, circuits=2, qubits=qubits, depth=depth),
         )
 
 
-@pytest.mark.parametrize("numbers", [1, 5, 7, 8])
-@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("ansatz", ANSATZES)
+@pytest.mark.parametrize("numbers", [1, 5, 8])
+@pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("readout", READOUTS)
-def test_readouts_pass_gradcheck(readout: str, depth: int, numbers: int):
-    phi = random_angles(2, depth, 4 if readout == "signed" else 3).requires_grad_()
-    assert torch.autograd.gradcheck(lambda a: values(a, numbers=numbers, readout=readout)[:, :numbers], phi)
+def test_readouts_pass_gradcheck(readout: str, depth: int, numbers: int, ansatz: str, random_angles):
+    phi = random_angles(ansatz, circuits=2, qubits=qubits_needed(8, readout), depth=depth).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda a: values(a, numbers=numbers, readout=readout, ansatz=ansatz)[:, :numbers], phi, fast_mode=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,70 +215,34 @@ def test_a_circuit_has_just_enough_qubits(numbers: int, signed: int, probability
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_zero_angles_give_exactly_zero(depth: int, readout: str):
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("ansatz", ANSATZES)
+def test_zero_angles_give_exactly_zero(ansatz: str, depth: int, readout: str):
     for qubits in range(2, 14):
-        result = values(torch.zeros(2, depth, qubits), numbers=full_size(qubits, readout), readout=readout)
-        assert result.shape == (2, full_size(qubits, readout))
+        angles, size = zeros(ansatz, qubits=qubits, depth=depth), full_size(qubits, readout)
+        result = values(angles, numbers=size, readout=readout, ansatz=ansatz)
+        assert result.shape == (2, size)
         assert result.dtype == torch.float32
         assert not result.any()
-
-
-# Small cases by hand
-
-
-def probable_state(*layers: list[float]) -> str:
-    """The basis state in which a circuit of rotations by 0 or pi ends with certainty."""
-    probabilities = qpg.born_probabilities(torch.tensor([layers], dtype=torch.float64))[0]
-    assert probabilities.max() == pytest.approx(1)
-    return f"{int(probabilities.argmax()):0{len(layers[0])}b}"
-
-
-def test_qubit_0_is_the_most_significant_bit():
-    assert probable_state([math.pi, 0, 0]) == "100"
-    assert probable_state([0, 0, math.pi]) == "001"
-
-
-def test_the_ring_is_applied_in_order_between_layers():
-    # 10 -> CNOT(0, 1) -> 11 -> CNOT(1, 0) -> 01
-    assert probable_state([math.pi, 0], [0, 0]) == "01"
-    # 100 -> 110 -> 111 -> CNOT(2, 0) -> 011; the other order, CNOT(2, 0) first, would end in 111.
-    assert probable_state([math.pi, 0, 0], [0, 0, 0]) == "011"
-    # 001 -> 001 -> 001 -> CNOT(2, 0) -> 101
-    assert probable_state([0, 0, math.pi], [0, 0, 0]) == "101"
-    # After the ring 011, the second layer flips qubit 1: 001; there is no ring after the last layer.
-    assert probable_state([math.pi, 0, 0], [0, math.pi, 0]) == "001"
-    # One more ring, 001 -> 101, before a third layer.
-    assert probable_state([math.pi, 0, 0], [0, math.pi, 0], [0, 0, 0]) == "101"
-
-
-def test_one_qubit_is_turned_by_the_sum_of_its_angles():
-    a, b = 0.3, 0.9
-    (probabilities,) = qpg.born_probabilities(torch.tensor([[[a], [b]]], dtype=torch.float64))
-    assert probabilities.tolist() == pytest.approx([math.cos((a + b) / 2) ** 2, math.sin((a + b) / 2) ** 2])
-
-
-def test_two_qubits_of_depth_1_have_independent_probabilities():
-    a, b = 0.4, 2.5
-    (probabilities,) = qpg.born_probabilities(torch.tensor([[[a, b]]], dtype=torch.float64))
-    zero, one = (math.cos(a / 2) ** 2, math.sin(a / 2) ** 2), (math.cos(b / 2) ** 2, math.sin(b / 2) ** 2)
-    assert probabilities.tolist() == pytest.approx([p * q for p in zero for q in one])
 
 
 # Whatever finite angles an optimizer reaches
 
 
-@pytest.mark.parametrize("angle", [0.0, math.pi, -2 * math.pi, 7 * math.pi, 1e6, -1e6])
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("qubits", [2, 6, 13])
-def test_no_nan_for_finite_float32_angles(qubits: int, depth: int, angle: float):
-    angles = torch.full((2, depth, qubits), angle)
-    result, gradient = with_gradient(qpg.born_probabilities, angles)
+@pytest.mark.parametrize("angle", [0.0, math.pi, -2 * math.pi, 1e6, -1e6])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("qubits", [2, 6, 11])
+@pytest.mark.parametrize("ansatz", ANSATZES)
+def test_no_nan_for_finite_float32_angles(ansatz: str, qubits: int, depth: int, angle: float, with_gradient):
+    angles = zeros(ansatz, qubits=qubits, depth=depth) + angle
+    result, gradient = with_gradient(lambda a: qpg.born_probabilities(a, ansatz=ansatz), angles)
     assert torch.isfinite(gradient).all()
     torch.testing.assert_close(result.sum(1), torch.ones(2))
     for readout in READOUTS:
         size = full_size(qubits, readout)
-        result, gradient = with_gradient(lambda a, n=size, r=readout: values(a, numbers=n, readout=r), angles)
+        result, gradient = with_gradient(
+            lambda a, n=size, r=readout: values(a, numbers=n, readout=r, ansatz=ansatz), angles
+        )
         assert torch.isfinite(result).all()
         assert torch.isfinite(gradient).all()
 
@@ -235,13 +256,17 @@ def test_no_nan_for_finite_float32_angles(qubits: int, depth: int, angle: float)
         (lambda: qpg.born_probabilities(torch.zeros(1, 1, 1), ansatz="magic"), "`ansatz`.*magic"),
         (lambda: qpg.born_probabilities(torch.zeros(2, 3)), r"`angles`.*\(2, 3\)"),
         (lambda: qpg.born_probabilities(torch.zeros(2, 1, 0)), r"`angles`.*\(2, 1, 0\)"),
+        (lambda: qpg.born_probabilities(torch.zeros(2, 1, 3), ansatz="ryrz_cz_ring"), "`angles` has 3 .*ryrz_cz_ring"),
         (lambda: qpg.born_probabilities(torch.zeros(1, 1, 1, dtype=torch.int64)), "`angles`.*int64"),
         (lambda: qpg.born_probabilities(torch.zeros(1, 1, 1, dtype=torch.float16)), "`angles`.*float16"),
+        (lambda: qpg.born_probabilities(torch.zeros(1, 1, 1), chunk=0), "`chunk`.*0"),
+        (lambda: values(torch.zeros(1, 1, 2), numbers=2, readout="signed", chunk=-1), "`chunk`.*-1"),
         (lambda: qpg.qnode(qubits=2, depth=1, ansatz="magic"), "`ansatz`.*magic"),
         (lambda: qpg.qnode(qubits=2, depth=1, device="no.such"), "`device`.*no.such"),
         (lambda: qpg.qnode(qubits=0, depth=1), "`qubits`.*0"),
         (lambda: qpg.qnode(qubits=2, depth=0), "`depth`.*0"),
         (lambda: qpg.qnode(qubits=2, depth=1)(torch.zeros(1, 3)), r"\(1, 3\)"),
+        (lambda: qpg.qnode(qubits=2, depth=1, ansatz="ryrz_cz_chain")(torch.zeros(1, 2)), r"\(..., 1, 4\).*\(1, 2\)"),
     ],
 )
 def test_wrong_arguments_are_named(call, said: str):

@@ -1,0 +1,196 @@
+"""From angles to measured values: which method, how many circuits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from HQCSegmentLib.qpg.circuits import ANSATZES
+from HQCSegmentLib.qpg.engine.evolution import Measure, evolve, measured, run, walk_back
+from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
+from HQCSegmentLib.qpg.engine.operations import Operation, operations
+from HQCSegmentLib.qpg.engine.program import Program, compiled
+from HQCSegmentLib.qpg.errors import QPGError
+
+MAX_QUBITS = 30
+"""Largest circuits whose size is recognised from the number of their angles."""
+
+PEAK_STATES = 4
+"""Forward and backward together keep below this many times the size of all states, where that is much."""
+
+SMALL_BYTES = 2**26
+"""Memory that is never worth doing the work in parts."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How circuits of one shape are simulated.
+
+    Attributes:
+        program: The circuit.
+        measure: What is read.
+        from_uniform: Start from all amplitudes 1 rather than from |0...0>; H at the start otherwise adds its norm.
+        cut: Qubits of the left half.
+        stages: How many stages are done on factors.
+        rows: How many rows of the left half (for each half of the state, where two are read) are needed.
+    """
+
+    program: Program
+    measure: Measure
+    scaled: bool
+    cut: int
+    stages: int
+    rows: int
+
+    def build(self, angles: Tensor) -> tuple[Tensor, Tensor, list[Operation], list[Tensor], Measure]:
+        """Factors, operations, their matrices, and what is read; differentiable."""
+        uniform = self.scaled or self.program.uniform
+        left, right = factors(self.program, angles, stages=self.stages, cut=self.cut, uniform=uniform)
+        if uniform and not self.scaled:
+            left = left * 2 ** (-self.program.qubits / 2)
+        steps, matrices = operations(self.program, angles, first=self.stages)
+        measure = self.measure
+        if not steps and measure == "differences":
+            # Differences and sums are taken on the small half: |a|^2 - |b|^2 = Re((a - b) conj(a + b)).
+            zero, one = (half[:, : self.rows] for half in left.chunk(2, dim=1))
+            left, measure = torch.cat([(zero - one) * 0.5, zero + one], dim=1), "products"
+        elif not steps:
+            left = left[:, : self.rows]
+        return left, right, steps, matrices, measure
+
+    def values(self, angles: Tensor) -> Tensor:
+        """Measured values of all circuits at once, differentiable."""
+        left, right, steps, matrices, measure = self.build(angles)
+        return evolve(left, right, steps=steps, matrices=matrices, measure=measure)
+
+    def circuits_at_once(self, circuits: int, itemsize: int) -> int:
+        """Largest number that keeps the peak memory bounded."""
+        qubits, terms = self.program.qubits, 16 if self.stages > 1 else 1
+        itemsize *= 1 if self.program.is_real else 2
+        state = 2**qubits
+        later = len(self.program.stages) - self.stages
+        halves = 6 * terms * (2**self.cut + 2 ** (qubits - self.cut))
+        matrices = 3 * later * 256 * -(-qubits // 4)
+        each = itemsize * (3 * state + halves + matrices)
+        # Results, their gradient and the final states of all circuits stay for the whole time.
+        allowed = max((PEAK_STATES - 3) * circuits * state * itemsize, SMALL_BYTES)
+        return max(1, min(circuits, allowed // each))
+
+
+@lru_cache(maxsize=256)
+def _plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int) -> _Plan:
+    program = compiled(ansatz, qubits=qubits, depth=depth)
+    # A first qubit that is a sign does not count for balance.
+    cut = max(1, (qubits + 1) // 2 if measure == "differences" else qubits // 2)
+    rows = -(-numbers // 2 ** (qubits - cut))
+    return _Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows)
+
+
+def simulate(
+    angles: Tensor, *, ansatz: str, measure: Measure, scaled: bool, numbers: int | None = None, chunk: int | None = None
+) -> Tensor:
+    """Measured values of a batch of circuits.
+
+    Args:
+        angles: (batch, depth, angles per layer), radians, float32 or float64.
+        ansatz: Key of `ANSATZES`.
+        measure: What is read.
+        scaled: Start from all amplitudes 1 (angles are distances from the uniform start), rather than from |0...0>.
+        numbers: How many values are needed; the last that are not may be missing. None: all.
+        chunk: How many circuits at once. None: all, or less where memory would grow.
+
+    Returns:
+        (batch, at least `numbers`), real.
+
+    Raises:
+        QPGError: for a wrong ansatz, angles or chunk.
+    """
+    qubits = qubits_of(angles, ansatz)
+    if chunk is not None and (type(chunk) is not int or chunk < 1):
+        msg = f"`chunk` must be a whole number of at least 1, got {chunk!r}"
+        raise QPGError(msg)
+    everything = 2 ** (qubits - 1) if measure in ("differences", "products") else 2**qubits
+    plan = _plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything)
+    size = chunk or plan.circuits_at_once(len(angles), angles.element_size())
+    if size >= len(angles):
+        return plan.values(angles)
+    return _InChunks.apply(angles, plan, size)
+
+
+class _InChunks(torch.autograd.Function):
+    """A few circuits at a time, forward and backward; only results and final states of all are kept."""
+
+    @staticmethod
+    def forward(ctx: Any, angles: Tensor, plan: _Plan, size: int) -> Tensor:
+        results: Tensor | None = None
+        finals: Tensor | None = None
+        for start in range(0, len(angles), size):
+            part = slice(start, start + size)
+            left, right, steps, matrices, measure = plan.build(angles[part])
+            state = run(left, right, steps, matrices)
+            if steps and ctx.needs_input_grad[0]:
+                finals = state.new_empty(len(angles), state.shape[1]) if finals is None else finals
+                finals[part] = state
+            result = measured(state, measure, owned=True)
+            results = result.new_empty(len(angles), result.shape[1]) if results is None else results
+            results[part] = result
+        assert results is not None
+        ctx.plan, ctx.size = plan, size
+        ctx.save_for_backward(angles, finals)
+        return results
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        angles, finals = ctx.saved_tensors
+        by_angle = torch.empty_like(angles)
+        for start in range(0, len(angles), ctx.size):
+            part = slice(start, start + ctx.size)
+            with torch.enable_grad():
+                some = angles[part].detach().requires_grad_()
+                left, right, steps, matrices, measure = ctx.plan.build(some)
+            built = [left, right, *matrices]
+            with torch.no_grad():
+                state = run(left, right, (), ()) if finals is None else finals[part]
+                gradients = walk_back(left, right, state, gradient[part], steps, matrices, measure)
+            (by_angle[part],) = _gradient(built, some, gradients)
+        return by_angle, None, None
+
+
+def _gradient(built: Sequence[Tensor], angles: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    differentiable = [(tensor, by) for tensor, by in zip(built, gradients, strict=True) if tensor.requires_grad]
+    tensors, by = zip(*differentiable, strict=True)
+    return torch.autograd.grad(tensors, angles, by)
+
+
+def qubits_of(angles: Tensor, ansatz: str) -> int:
+    """Number of qubits of circuits with these angles.
+
+    Raises:
+        QPGError: for an unknown ansatz, and angles of a wrong shape or dtype.
+    """
+    if ansatz not in ANSATZES:
+        msg = f"`ansatz` must be one of {', '.join(ANSATZES)}, got {ansatz!r}"
+        raise QPGError(msg)
+    if angles.ndim != 3 or 0 in angles.shape[1:]:
+        msg = f"`angles` must have shape (channels, depth, angles per layer), got {tuple(angles.shape)}"
+        raise QPGError(msg)
+    if angles.dtype not in (torch.float32, torch.float64):
+        msg = f"`angles` must be float32 or float64, got {angles.dtype}"
+        raise QPGError(msg)
+    qubits = _sizes(ansatz).get(angles.shape[2])
+    if qubits is None:
+        msg = f"`angles` has {angles.shape[2]} angles per layer, which no {ansatz} circuit has"
+        raise QPGError(msg)
+    return qubits
+
+
+@lru_cache(maxsize=16)
+def _sizes(ansatz: str) -> dict[int, int]:
+    return {ANSATZES[ansatz].angles_per_layer(qubits): qubits for qubits in range(1, MAX_QUBITS + 1)}
