@@ -51,7 +51,9 @@ def predict(
             predictor=lambda inputs: logits(network, inputs),
             overlap=overlap,
             mode="gaussian",
-            padding_mode="replicate",
+            # As training pads its patches: normalisation layers see the padding, so it must look the same.
+            padding_mode="constant",
+            cval=float(volume.min()),
             sw_device=device,
             device=torch.device("cpu"),
         )
