@@ -1,10 +1,13 @@
-"""A layer's weight seen as channels: one row of numbers for every output filter."""
+"""A layer's weight seen as channels: one row of numbers for every output filter, or for every kernel."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+
+from HQCSegmentLib.qpg.config import Channel
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED_CONVOLUTIONS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -19,34 +22,49 @@ class ChannelView:
         shape: Shape of the weight tensor.
         transposed: Whether the input channels come first, as in transposed convolutions.
         groups: Groups of the convolution (1 for linear layers).
+        channel: What a row is: an output filter with all its inputs, or one kernel (input-output pair).
     """
 
     shape: tuple[int, ...]
     transposed: bool = False
     groups: int = 1
+    channel: Channel = "filter"
 
     @classmethod
-    def of(cls, layer: nn.Module) -> ChannelView:
+    def of(cls, layer: nn.Module, *, channel: Channel = "filter") -> ChannelView:
         """View of a supported layer's weight."""
         weight: Tensor = layer.weight  # type: ignore[assignment]
         return cls(
             tuple(weight.shape),
             isinstance(layer, TRANSPOSED_CONVOLUTIONS),
             getattr(layer, "groups", 1),
+            channel,
         )
 
     @property
-    def channels(self) -> int:
-        """Number of output filters, C."""
+    def filters(self) -> int:
+        """Number of output filters."""
         return self.shape[1] * self.groups if self.transposed else self.shape[0]
 
     @property
+    def kernel(self) -> tuple[int, ...]:
+        """Shape of one kernel; () for linear layers."""
+        return self.shape[2:]
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of one filter."""
+        return math.prod(self.shape) // (self.filters * math.prod(self.kernel))
+
+    @property
+    def channels(self) -> int:
+        """Number of rows, C."""
+        return self.filters if self.channel == "filter" else self.filters * self.inputs
+
+    @property
     def numbers(self) -> int:
-        """Numbers of one channel, M = inputs of the filter x kernel volume."""
-        total = 1
-        for size in self.shape:
-            total *= size
-        return total // self.channels
+        """Numbers of one row, M: inputs of the filter x kernel volume, or the kernel volume alone."""
+        return math.prod(self.shape) // self.channels
 
     def to_rows(self, weight: Tensor) -> Tensor:
         """Weight -> (channels, numbers)."""

@@ -1,16 +1,17 @@
-"""Generates the weights of all layers of a network together, and remembers them until they would change."""
+"""Computes the weights of all layers of a network together, and remembers them until they would change."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from HQCSegmentLib.qpg.parametrization import CircuitWeights
-from HQCSegmentLib.qpg.readout import values
+from HQCSegmentLib.qpg.methods.update import WeightUpdate
 
 _optimizer_steps = 0
 
@@ -25,36 +26,37 @@ register_optimizer_step_post_hook(_count_optimizer_step)
 
 
 class Generator:
-    """All circuits of a network, batched by number of qubits.
+    """All updates of a network; those that can be are computed in one batch.
 
     Weights are computed when the first layer asks for its own, and kept for the other layers and, without gradients,
-    for further forward passes. They are computed again when any angle, scale, shift or W0 has changed, when any
+    for further forward passes. They are computed again when any trained number or W0 has changed, when any
     optimizer has made a step, when gradients are needed and the kept ones carry none, when a backward pass has used up
     their graph, and when a layer asks a second time for a weight with a graph: every forward pass can then be followed
-    by its own backward pass.
+    by its own backward pass. Inside `holding`, they are computed once for any number of passes.
     """
 
     # Whether gradients and inference mode were on when the kept weights were generated.
     _mode = (False, False)
 
     def __init__(self) -> None:
-        self._layers: list[CircuitWeights] = []
+        self._layers: list[WeightUpdate] = []
         self._bases: list[Tensor] = []
+        self._held: dict[int, Tensor] | None = None
         self._forget()
 
-    def add(self, layer: CircuitWeights, base: Tensor) -> int:
-        """Take in a layer's circuits and its W0; returns the layer's number."""
+    def add(self, layer: WeightUpdate, base: Tensor) -> None:
+        """Take in a layer's update and its W0."""
+        layer.attach(self, len(self._layers))
         self._layers.append(layer)
         self._bases.append(base)
-        return len(self._layers) - 1
 
     def weight(self, index: int, base: Tensor) -> Tensor:
         """Weight of one layer; generates those of all layers if need be."""
         self._bases[index] = base
+        if self._held is not None:
+            return self._held_weight(index, base)
         mode = (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
-        current = self._versions.get(index) == self._layers[index].versions(base)
-        stepped = self._steps != _optimizer_steps
-        if self._used or stepped or self._mode != mode or not current or index in self._handed_out:
+        if self._used or self._mode != mode or not self._is_current(index, base) or index in self._handed_out:
             self._generate()
             self._mode = mode
         weight = self._weights[index]
@@ -62,32 +64,57 @@ class Generator:
             self._handed_out.add(index)
         return weight
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Generate once for all passes inside, and go back through the circuits once at the end.
+
+        Layers are given leaves, whose gradients add up; they reach the trained numbers when the block ends.
+        """
+        self._held = {}
+        self._forget()
+        try:
+            yield
+            used = [index for index, leaf in self._held.items() if leaf.grad is not None]
+            if used:
+                torch.autograd.backward([self._weights[i] for i in used], [self._held[i].grad for i in used])
+        finally:
+            self._held = None
+            self._forget()
+
+    def _held_weight(self, index: int, base: Tensor) -> Tensor:
+        assert self._held is not None
+        if not self._is_current(index, base):
+            if self._held:
+                msg = "trained numbers or start weights changed inside `qpg.accumulation`; step the optimizer after it"
+                raise RuntimeError(msg)
+            # The first pass may be one without gradients.
+            with torch.inference_mode(mode=False), torch.enable_grad():
+                self._generate()
+        if index not in self._held:
+            weight = self._weights[index]
+            self._held[index] = weight.detach().requires_grad_() if weight.requires_grad else weight
+        return self._held[index]
+
+    def _is_current(self, index: int, base: Tensor) -> bool:
+        return self._steps == _optimizer_steps and self._versions.get(index) == self._layers[index].versions(base)
+
     def _generate(self) -> None:
         self._forget()
-        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        groups: dict[Any, list[int]] = defaultdict(list)
         for index, layer in enumerate(self._layers):
-            angles = layer.angles
-            groups[layer.qubits, layer.config.depth, layer.config.readout, angles.device, angles.dtype].append(index)
-        for members in groups.values():
+            groups[type(layer), layer.batch_key()].append(index)
+        for (kind, _), members in groups.items():
+            layers = [self._layers[index] for index in members]
             # Autocast would round the circuits' matrix products to half precision.
-            with torch.autocast(device_type=self._layers[members[0]].angles.device.type, enabled=False):
-                self._generate_group(members)
+            with torch.autocast(device_type=self._bases[members[0]].device.type, enabled=False):
+                for index, layer, rows in zip(members, layers, kind.rows(layers), strict=True):
+                    self._keep(index, layer, layer.assemble(self._bases[index], rows))
 
-    def _generate_group(self, members: list[int]) -> None:
-        layers = [self._layers[index] for index in members]
-        numbers = [layer.view.numbers for layer in layers]
-        angles = torch.cat([layer.angles for layer in layers])
-        # A network may have been turned to half precision after its circuits were made.
-        angles = angles.to(torch.promote_types(angles.dtype, torch.float32))
-        generated = values(angles, numbers=max(numbers), readout=layers[0].config.readout)
-        blocks = generated.split([layer.view.channels for layer in layers])
-        for index, layer, count, block in zip(members, layers, numbers, blocks, strict=True):
-            base = self._bases[index]
-            weight = layer.assemble(base, block[:, :count])
-            if weight.requires_grad:
-                weight.register_hook(self._mark_used)
-            self._weights[index] = weight
-            self._versions[index] = layer.versions(base)
+    def _keep(self, index: int, layer: WeightUpdate, weight: Tensor) -> None:
+        if weight.requires_grad and weight.grad_fn is not None:
+            weight.register_hook(self._mark_used)
+        self._weights[index] = weight
+        self._versions[index] = layer.versions(self._bases[index])
 
     def _mark_used(self, _grad: Tensor) -> None:
         self._used = True
@@ -100,9 +127,10 @@ class Generator:
         self._handed_out: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Copies and pickles carry the circuits, not the generated weights and their graph.
+        # Copies and pickles carry the updates, not the generated weights and their graph.
         return {"layers": self._layers, "bases": self._bases}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._layers, self._bases = state["layers"], state["bases"]
+        self._held = None
         self._forget()

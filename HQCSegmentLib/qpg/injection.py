@@ -1,39 +1,42 @@
-"""Putting circuits into a network, and merging what they generate back into plain weights."""
+"""Putting a method's updates into a network, and merging what they generate back into plain weights."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import TypeVar, cast
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from HQCSegmentLib.qpg.channels import SUPPORTED_LAYERS, ChannelView
-from HQCSegmentLib.qpg.config import QPGConfig
+from HQCSegmentLib.qpg.config import MethodConfig, QPGConfig
 from HQCSegmentLib.qpg.errors import AlreadyInjectedError, NoMatchingLayerError, NotInjectedError, QPGError
 from HQCSegmentLib.qpg.generator import Generator
-from HQCSegmentLib.qpg.parametrization import CircuitWeights
+from HQCSegmentLib.qpg.methods import WeightUpdate, make_update
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def inject(network: Network, config: QPGConfig | None = None) -> Network:
-    """Give every channel of the chosen layers a circuit that generates its weight update.
+def inject(network: Network, config: MethodConfig | None = None) -> Network:
+    """Let a method make the weights of the chosen layers; by default a circuit for every channel.
 
-    The present weights become W0 and are frozen; angles, scales and shifts are trained in their place. Other
-    parameters (biases, normalisation, small layers) stay as they are. Outputs do not change: training starts
-    exactly at W0. The layers keep their classes, so that the network is used and trained as before.
+    The present weights become W0 and are frozen; the method's few numbers are trained in their place. Other
+    parameters (biases, normalisation, small layers) stay as they are. Outputs do not change (except with
+    `start="zero"`): training starts exactly at W0. The layers keep their classes, so that the network is used and
+    trained as before.
 
     Args:
         network: Any network with Conv, ConvTranspose or Linear layers; changed in place.
-        config: Which layers, what circuits.
+        config: Method, and which layers: a `QPGConfig` (default), or `LoRAConfig`, `RandomMapConfig`,
+            `NormsAndBiasesConfig`.
 
     Returns:
         The same network.
 
     Raises:
-        AlreadyInjectedError: if it carries circuits already.
+        AlreadyInjectedError: if it carries updates already.
         NoMatchingLayerError: if no layer is chosen.
         QPGError: if a chosen layer's weight is computed by something else, such as weight normalisation.
 
@@ -42,11 +45,14 @@ def inject(network: Network, config: QPGConfig | None = None) -> Network:
         >>> trainable_numbers(network)
         200
     """
-    config = config or QPGConfig()
+    config = QPGConfig() if config is None else config
+    if not isinstance(cast(object, config), MethodConfig):
+        msg = f"`config` must be the configuration of a method, such as QPGConfig, got {config!r}"
+        raise QPGError(msg)
     # All checks come before the first change, so that a refused network is left as it was.
     carrying = [name for name, _ in injected_layers(network)]
     if carrying:
-        msg = f"the network already carries circuits (in {carrying[0]} and {len(carrying) - 1} more); merge first"
+        msg = f"the network already carries updates (in {carrying[0]} and {len(carrying) - 1} more); merge first"
         raise AlreadyInjectedError(msg)
     chosen = target_layers(network, config)
     if not chosen:
@@ -60,19 +66,21 @@ def inject(network: Network, config: QPGConfig | None = None) -> Network:
             msg = f"the weight of layer {name!r} is not a parameter but computed; undo that or exclude the layer"
             raise QPGError(msg)
     generator = Generator()
-    for layer in chosen.values():
+    for order, (name, layer) in enumerate(chosen.items()):
         weight: nn.Parameter = layer.weight  # type: ignore[assignment]
+        update = make_update(config, base=weight, view=_view(layer, config), layer=name, order=order)
         weight.requires_grad_(False)
-        circuits = CircuitWeights(weight, view=ChannelView.of(layer), config=config, generator=generator)
+        generator.add(update, weight)
         # unsafe only skips torch's trial call for shape and dtype, which the tests of this package make.
-        parametrize.register_parametrization(layer, "weight", circuits, unsafe=True)
+        parametrize.register_parametrization(layer, "weight", update, unsafe=True)
     return network
 
 
 def merge(network: Network) -> Network:
-    """Replace the circuits by the plain weights that they generate.
+    """Replace the updates by the plain weights that they generate.
 
     The state_dict then has the keys of the original network class, and the outputs are the same to the last bit.
+    Weights that were frozen before the injection are frozen again.
 
     Args:
         network: A network after `inject`; changed in place.
@@ -81,43 +89,90 @@ def merge(network: Network) -> Network:
         The same network.
 
     Raises:
-        NotInjectedError: if it carries no circuits.
+        NotInjectedError: if it carries no updates.
     """
-    layers = injected_layers(network)
-    if not layers:
-        msg = "the network carries no circuits; nothing to merge"
-        raise NotInjectedError(msg)
+    layers = _required_layers(network)
     with torch.no_grad():
         merged = [cast(Tensor, layer.weight).clone() for _, layer in layers]
     for (_, layer), weight in zip(layers, merged, strict=True):
+        trainable = update_of(layer).was_trainable  # type: ignore[union-attr]
         # A deep copy shares the class that torch made for the layer, and torch takes the weight out of that class.
         made = type(layer)
         layer.__class__ = type(made.__name__, made.__bases__, dict(made.__dict__))
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-        layer.weight = nn.Parameter(weight)
+        layer.weight = nn.Parameter(weight, requires_grad=trainable)
     return network
 
 
-def target_layers(network: nn.Module, config: QPGConfig) -> dict[str, nn.Module]:
-    """Layers that `inject` would give circuits, by name, in the order of the network."""
+@contextmanager
+def accumulation(network: nn.Module) -> Iterator[None]:
+    """Generate weights once for several forward and backward passes (micro-batches of one optimizer step).
+
+    Inside, gradients by the weights add up; when the block ends, they go back through the circuits once. Clip
+    gradients and step the optimizer after the block.
+
+    Args:
+        network: A network after `inject`.
+
+    Raises:
+        NotInjectedError: if it carries no updates.
+
+    Examples:
+        >>> with accumulation(network):
+        ...     for images, wanted in micro_batches:
+        ...         loss(network(images), wanted).backward()
+        >>> optimizer.step()
+    """
+    generators: dict[int, Generator] = {}
+    for _, layer in _required_layers(network):
+        generator = update_of(layer).generator  # type: ignore[union-attr]
+        generators[id(generator)] = generator
+    with ExitStack() as stack:
+        for generator in generators.values():
+            stack.enter_context(generator.holding())
+        yield
+
+
+def target_layers(network: nn.Module, config: MethodConfig) -> dict[str, nn.Module]:
+    """Layers that `inject` would change, by name, in the order of the network."""
     return {
         name: layer
         for name, layer in network.named_modules()
         if isinstance(layer, SUPPORTED_LAYERS)
         and ChannelView.of(layer).numbers >= config.minimum_numbers
-        and any(fnmatchcase(name, pattern) for pattern in config.include)
-        and not any(fnmatchcase(name, pattern) for pattern in config.exclude)
+        # Where kernels have circuits, those of one number have none.
+        and _view(layer, config).numbers > 1
+        and config.chooses(name)
     }
 
 
 def injected_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Names and layers that carry circuits."""
-    return [(name, layer) for name, layer in network.named_modules() if circuits_of(layer) is not None]
+    """Names and layers whose weights are made by a method."""
+    return [(name, layer) for name, layer in network.named_modules() if update_of(layer) is not None]
 
 
-def circuits_of(layer: nn.Module) -> CircuitWeights | None:
-    """The circuits of a layer, or None."""
+def update_of(layer: nn.Module) -> WeightUpdate | None:
+    """The update of a layer, or None."""
     if not parametrize.is_parametrized(layer, "weight"):
         return None
     first = layer.parametrizations["weight"][0]  # type: ignore[index]
-    return first if isinstance(first, CircuitWeights) else None
+    return first if isinstance(first, WeightUpdate) else None
+
+
+def start_weight(layer: Any) -> Tensor:
+    """W0 of a layer after `inject`."""
+    return layer.parametrizations["weight"].original
+
+
+def _required_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    layers = injected_layers(network)
+    if not layers:
+        msg = "the network carries no circuits or other updates; nothing was injected"
+        raise NotInjectedError(msg)
+    return layers
+
+
+def _view(layer: nn.Module, config: MethodConfig) -> ChannelView:
+    if isinstance(config, QPGConfig):
+        return ChannelView.of(layer, channel=config.channel)
+    return ChannelView.of(layer)

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from HQCSegmentLib import qpg
 from HQCSegmentLib.networks import logits, specify
-from HQCSegmentLib.qpg import generator as generator_module
+from HQCSegmentLib.qpg.methods import circuits as circuits_module
 
 READOUTS = ("signed", "probability")
 LAYERS = {
@@ -267,8 +267,8 @@ def generations(monkeypatch) -> list[int]:
         calls.append(len(angles))
         return original(angles, **settings)
 
-    original = generator_module.values
-    monkeypatch.setattr(generator_module, "values", counted)
+    original = circuits_module.values
+    monkeypatch.setattr(circuits_module, "values", counted)
     return calls
 
 
@@ -369,8 +369,8 @@ def test_circuits_turned_to_half_precision_are_still_simulated_in_float32(networ
         seen.append(angles.dtype)
         return original(angles, **settings)
 
-    original = generator_module.values
-    monkeypatch.setattr(generator_module, "values", watched)
+    original = circuits_module.values
+    monkeypatch.setattr(circuits_module, "values", watched)
     result = network.to(torch.bfloat16)(images.to(torch.bfloat16))
     assert seen == [torch.float32]
     assert result.dtype == torch.bfloat16

@@ -1,0 +1,19 @@
+"""Weight by weight: value b is the b-th number of the channel."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from HQCSegmentLib.qpg.coordinates.coordinates import WeightCoordinates
+
+
+class FlatCoordinates(WeightCoordinates):
+    """The channel's numbers in the order in which torch stores them."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.values = numbers
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Keep the first values."""
+        return values[:, : self.values]

@@ -1,0 +1,132 @@
+"""Quantum Parameter Generation: one circuit per channel generates the update of its weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from HQCSegmentLib.qpg.channels import ChannelView
+from HQCSegmentLib.qpg.circuits import ANSATZES
+from HQCSegmentLib.qpg.config import QPGConfig
+from HQCSegmentLib.qpg.coordinates import make_coordinates
+from HQCSegmentLib.qpg.mapping import QuantumTrainMapping
+from HQCSegmentLib.qpg.methods.update import Kind, WeightUpdate, deviations, generation_dtype
+from HQCSegmentLib.qpg.readout import qubits_needed, values
+
+
+class CircuitUpdate(WeightUpdate):
+    """W_c = W0_c + sigma_c * (g_c * T(v(phi_c)) + b_c), with T the coordinates.
+
+    The gain g is exp(s_c) with s_c = 0 at the start, where v is zero. Where v is not zero at the start, because the
+    circuits are frozen at random angles, g is itself learned from zero. Where all weights are generated (W0 = 0), s
+    starts so that the first weights have the deviation sigma.
+
+    Attributes:
+        angles: phi, (channels, depth, angles per layer) in radians, distance from the uniform start; zero at the
+            start, and weight decay pulls towards it.
+        log_scale: s, (channels,), learned; with frozen circuits `gain`, g, in its place.
+        shift: b in units of sigma, (channels,), learned.
+        deviation: sigma, the standard deviation of W0 in each channel (where W0 is constant, for example zero: He's
+            sqrt(2 / numbers)), (channels, 1), fixed.
+    """
+
+    kinds: ClassVar[dict[str, Kind]] = {
+        "angles": "angles",
+        "log_scale": "scales",
+        "gain": "scales",
+        "shift": "scales",
+        "mapping": "factors",
+    }
+    deviation: Tensor
+
+    def __init__(self, base: Tensor, *, view: ChannelView, config: QPGConfig, depth: int, seed: int) -> None:
+        """Make the circuits of a layer.
+
+        Args:
+            base: W0, the weight that training starts from; set to zero where all weights are to be generated.
+            view: How `base` is divided into channels.
+            config: What circuits.
+            depth: Layers of every circuit.
+            seed: Of random start angles.
+        """
+        super().__init__(base, view=view)
+        if config.start == "zero":
+            with torch.no_grad():
+                base.zero_()
+        rows = view.to_rows(base.detach()).to(generation_dtype(base))
+        self.config, self.depth = config, depth
+        self.coordinates = make_coordinates(config, view=view, rows=rows)
+        self.qubits = qubits_needed(self.coordinates.values, config.readout)
+        self.register_buffer("deviation", deviations(rows))
+        per_layer = ANSATZES[config.ansatz].angles_per_layer(self.qubits)
+        angles = rows.new_zeros(view.channels, depth, per_layer)
+        if config.start == "zero" or not config.train_angles:
+            drawn = torch.rand(angles.shape, generator=torch.Generator().manual_seed(seed))
+            angles = ((2 * drawn - 1) * math.pi).to(rows)
+        self.angles = nn.Parameter(angles, requires_grad=config.train_angles)
+        self.mapping = (
+            QuantumTrainMapping(self.qubits, values=self.coordinates.values, seed=seed).to(rows)
+            if config.readout == "mapped"
+            else None
+        )
+        scale = rows.new_zeros(view.channels)
+        if config.train_angles:
+            if config.start == "zero":
+                scale = -torch.log(self._root_mean_square().clamp_min(torch.finfo(rows.dtype).tiny))
+            self.log_scale = nn.Parameter(scale)
+        else:
+            self.gain = nn.Parameter(scale)
+        self.shift = nn.Parameter(rows.new_zeros(view.channels))
+
+    @torch.no_grad()
+    def _root_mean_square(self) -> Tensor:
+        """Size of the values that the circuits generate now, (channels,)."""
+        return self.finish(self._generate([self])[0]).square().mean(dim=1).sqrt()
+
+    def batch_key(self) -> Hashable:
+        """Circuits of the same kind and size are simulated together."""
+        return self.qubits, self.depth, self.config.readout, self.config.ansatz, self.angles.device, self.angles.dtype
+
+    @classmethod
+    def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
+        """Run all circuits in one batch, then place and scale the values layer by layer."""
+        return [update.scaled(block) for update, block in zip(updates, cls._generate(updates), strict=True)]
+
+    @staticmethod
+    def _generate(updates: Sequence[CircuitUpdate]) -> list[Tensor]:
+        first = updates[0].config
+        angles = torch.cat([update.angles for update in updates])
+        # A network may have been turned to half precision after its circuits were made.
+        angles = angles.to(torch.promote_types(angles.dtype, torch.float32))
+        generated = values(
+            angles,
+            numbers=max(update.coordinates.values for update in updates),
+            readout="probability" if first.readout == "mapped" else first.readout,
+            ansatz=first.ansatz,
+        )
+        return list(generated.split([update.view.channels for update in updates]))
+
+    def finish(self, generated: Tensor) -> Tensor:
+        """From values of the circuits to the channel's coordinates, (channels, numbers)."""
+        generated = generated[:, : self.coordinates.values]
+        if self.mapping is not None:
+            generated = self.mapping(generated)
+        return self.coordinates(generated)
+
+    def scaled(self, generated: Tensor) -> Tensor:
+        """Update of the layer from the values of its circuits, (channels, numbers)."""
+        rows = self.finish(generated)
+        gain = torch.exp(self.log_scale) if self.config.train_angles else self.gain
+        deviation = self.deviation.to(rows.dtype)
+        return deviation * self.shift.unsqueeze(1) + deviation * gain.unsqueeze(1) * rows
+
+    def extra_repr(self) -> str:
+        """Shown when the network is printed."""
+        return (
+            f"circuits={self.view.channels}, qubits={self.qubits}, depth={self.depth}, "
+            f"readout={self.config.readout}, coordinates={self.config.coordinates}"
+        )
