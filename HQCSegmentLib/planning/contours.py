@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.imaging.geometry import FloatArray
+
+_SIDES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
+"""Steps (i, j) from a voxel to its neighbours, in turn: the outline past one side runs in the direction of the next."""
 
 
 def outlines(mask: npt.NDArray[np.bool_]) -> list[FloatArray]:
@@ -21,54 +26,119 @@ def outlines(mask: npt.NDArray[np.bool_]) -> list[FloatArray]:
     Returns:
         Vertices in voxel indices (i, j), each of shape (points, 2), the first not repeated at the end.
     """
-    from skimage.measure import label, regionprops
-
-    polygons = []
-    for region in regionprops(label(mask, connectivity=1)):
-        corner = np.array(region.bbox[:2], float)
-        polygons.append(_keyhole(_rings(region.image)) + corner)
-    return polygons
-
-
-def _rings(part: npt.NDArray[np.bool_]) -> list[FloatArray]:
-    """Outer ring of a connected part and the rings of its holes, the outer ring first."""
-    from skimage.measure import find_contours
-
-    # One voxel of padding closes the rings of parts that touch the border; 1 is taken off again.
-    rings = [ring - 1 for ring in find_contours(np.pad(part.astype(float), 1), 0.5)]
-    rings.sort(key=_area, reverse=True)
-    # The last point repeats the first.
-    return [_corners(ring[:-1]) for ring in rings]
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    corner = np.array([rows[0], columns[0]], float)
+    rings_of_parts = _rings(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return [_keyhole(rings) + corner for rings in rings_of_parts]
 
 
-def _corners(ring: FloatArray) -> FloatArray:
-    """Vertices where the ring turns; those on straight lines say nothing."""
-    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
-    return ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+def _rings(mask: npt.NDArray[np.bool_]) -> list[list[FloatArray]]:
+    """Of every connected part its outer ring and the rings of its holes, the outer ring first.
 
-
-def _area(ring: FloatArray) -> float:
-    """Area enclosed by a closed ring (shoelace formula)."""
-    i, j = ring[:, 0], ring[:, 1]
-    return abs(float(i @ np.roll(j, -1) - j @ np.roll(i, -1))) / 2
-
-
-def _keyhole(rings: list[FloatArray]) -> FloatArray:
-    """Join an outer ring and the holes in it to one polygon.
-
-    Always the hole nearest to the polygon so far is joined, at the nearest pair of vertices: no other hole
-    can lie between, so the cuts cross neither each other nor a hole.
+    A ring is a walk over the places between an inner voxel and an outer neighbour. From each place there is one
+    way on: around the voxel, straight ahead, or to the voxel that stands in the way.
     """
-    from scipy.spatial import cKDTree
+    from scipy.ndimage import label
 
-    polygon, holes = rings[0], list(rings[1:])
-    while holes:
-        tree = cKDTree(polygon)
-        nearest = [tree.query(hole) for hole in holes]
-        chosen = int(np.argmin([distance.min() for distance, _ in nearest]))
-        distance, vertex = nearest[chosen]
-        start = int(distance.argmin())
-        cut = int(vertex[start])
-        hole = np.roll(holes.pop(chosen), -start, axis=0)
-        polygon = np.concatenate([polygon[: cut + 1], hole, hole[:1], polygon[cut:]])
-    return polygon
+    # One voxel of padding closes the rings of parts that touch the border, and keeps neighbours in the array.
+    padded = np.pad(mask, 1)
+    inside, width = padded.ravel(), padded.shape[1]
+    steps = _SIDES @ (width, 1)
+    voxel, side = np.nonzero(np.stack([inside & ~np.roll(inside, -step) for step in steps], axis=1))
+
+    ahead = voxel + steps[(side + 1) % 4]
+    across = ahead + steps[side]
+    around, blocked = ~inside[ahead], inside[ahead] & inside[across]
+    next_voxel = np.select([around, blocked], [voxel, across], ahead)
+    next_side = (side + np.select([around, blocked], [1, -1], 0)) % 4
+    numbers = np.zeros((len(inside), 4), np.int64)
+    numbers[voxel, side] = np.arange(len(voxel))
+    following = numbers[next_voxel, next_side]
+
+    places = np.column_stack([voxel // width, voxel % width]) - 1 + _SIDES[side] / 2
+    order, lengths = _walks(following.tolist())
+    # Vertices are where the ring turns; places on straight lines say nothing.
+    direction = places[following] - places
+    turns = np.empty(len(voxel), bool)
+    turns[following] = (direction != direction[following]).any(axis=1)
+    starts = np.cumsum(lengths) - lengths
+    ends = np.cumsum(np.add.reduceat(turns[order].astype(int), starts))
+    rings = np.split(places[order][turns[order]], ends[:-1])
+
+    parts: dict[int, list[FloatArray]] = {}
+    # Walks begin in the order of the voxels, and the first voxel of a part lies on its outer ring.
+    for part, ring in zip(label(padded)[0].ravel()[voxel[order[starts]]].tolist(), rings, strict=True):
+        parts.setdefault(part, []).append(ring)
+    return list(parts.values())
+
+
+def _walks(following: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """All places in the order in which closed walks pass them, and the length of each walk.
+
+    Args:
+        following: For every place the next one; each is the next of exactly one.
+    """
+    order: list[int] = []
+    lengths = []
+    seen = bytearray(len(following))
+    for start in range(len(following)):
+        if seen[start]:
+            continue
+        begun, place = len(order), start
+        while not seen[place]:
+            seen[place] = True
+            order.append(place)
+            place = following[place]
+        lengths.append(len(order) - begun)
+    return np.array(order, np.int64), np.array(lengths, np.int64)
+
+
+def _keyhole(rings: Sequence[FloatArray]) -> FloatArray:
+    """Join an outer ring and the holes in it to one polygon, by the shortest cuts between their vertices."""
+    if len(rings) == 1:
+        return rings[0]
+    points = np.concatenate(rings)
+    ends = np.cumsum([len(ring) for ring in rings])
+    # As a chain: the vertex that follows each one. A cut is walked twice, so both its vertices are doubled.
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = ends - [len(ring) for ring in rings]
+    chain, vertices = following.tolist(), list(range(len(points)))
+    for one, other in _cuts(points, np.repeat(np.arange(len(rings)), np.diff(ends, prepend=0))):
+        chain += [chain[one], chain[other]]
+        vertices += [one, other]
+        chain[one], chain[other] = len(chain) - 1, len(chain) - 2
+    order, _ = _walks(chain)
+    return points[np.array(vertices)[order]]
+
+
+def _cuts(points: FloatArray, ring: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Pairs of vertices that join all rings to one with the least length in sum (a minimum spanning tree).
+
+    The two vertices of such a pair are neighbours in the Delaunay triangulation: if another vertex lay between
+    them, it would be nearer to both.
+
+    Args:
+        points: Vertices of all rings, shape (points, 2).
+        ring: Number of the ring that each belongs to, from 0.
+    """
+    from scipy.spatial import Delaunay
+
+    triangles = Delaunay(points).simplices
+    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    pairs = pairs[ring[pairs[:, 0]] != ring[pairs[:, 1]]]
+    lengths = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
+    pairs = pairs[np.argsort(lengths, kind="stable")]
+    joined_to = list(range(int(ring.max()) + 1))
+
+    def root(one: int) -> int:
+        while joined_to[one] != one:
+            joined_to[one] = one = joined_to[joined_to[one]]
+        return one
+
+    for pair, rings in zip(pairs.tolist(), ring[pairs].tolist(), strict=True):
+        one, other = root(rings[0]), root(rings[1])
+        if one != other:
+            joined_to[one] = other
+            yield pair[0], pair[1]

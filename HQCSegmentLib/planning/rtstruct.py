@@ -14,18 +14,12 @@ from HQCSegmentLib.imaging.dicom_reference import SeriesReference
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.segmentation import Segmentation
 from HQCSegmentLib.imaging.structure import Structure
+from HQCSegmentLib.planning.contour_sequence import Contour, encode_contours
 from HQCSegmentLib.planning.contours import outlines
 from HQCSegmentLib.planning.dicom_source import MANUFACTURER, SERIES_DESCRIPTION, read_header, source_series
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-COORDINATE_DIGITS = 3
-"""Digits after the point of contour coordinates in millimetres.
-
-A micrometre, and far within the 16 bytes of a DICOM decimal string, beyond which planning systems refuse a
-file.
-"""
 
 _COPIED = [
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge",
@@ -170,36 +164,30 @@ def _observation(structure: Structure) -> Dataset:
     return observation
 
 
-def _roi_contour(structure: Structure, segmentation: Segmentation, slices: list[Dataset]) -> Dataset | None:
+def _roi_contour(structure: Structure, segmentation: Segmentation, images: list[Dataset]) -> Dataset | None:
     """Contours of one structure on all slices; None where it has no voxels."""
-    from pydicom import Dataset
+    from pydicom import DataElement, Dataset
 
     mask = segmentation.array == structure.value
-    contours = [
-        _contour(polygon, int(k), segmentation.affine, slices[k])
-        for k in np.flatnonzero(mask.any(axis=(0, 1)))
-        for polygon in outlines(mask[:, :, k])
-    ]
-    if not contours:
+    drawn = np.flatnonzero(mask.any(axis=(0, 1))).tolist()
+    if not drawn:
         return None
-    for number, contour in enumerate(contours, start=1):
-        contour.ContourNumber = number
+    contours = (
+        Contour(points, images[k].ReferencedSOPClassUID, images[k].ReferencedSOPInstanceUID)
+        for k in drawn
+        for points in _in_patient(outlines(mask[:, :, k]), k, segmentation.affine)
+    )
     roi_contour = Dataset()
     roi_contour.ROIDisplayColor = list(structure.color)
     roi_contour.ReferencedROINumber = structure.value
-    roi_contour.ContourSequence = contours
+    # Implicit VR does not say what kind of value an element has: these bytes are a sequence to the reader.
+    roi_contour.add(DataElement("ContourSequence", "OB", encode_contours(contours)))
     return roi_contour
 
 
-def _contour(polygon: FloatArray, k: int, affine: FloatArray, image: Dataset) -> Dataset:
-    """One closed contour on slice `k`; `polygon` in voxel indices (i, j), shape (points, 2)."""
-    from pydicom import Dataset
-
-    indices = np.column_stack([polygon, np.full(len(polygon), k), np.ones(len(polygon))])
+def _in_patient(polygons: list[FloatArray], k: int, affine: FloatArray) -> list[FloatArray]:
+    """Polygons on slice `k` in LPS millimetres, (points, 3); given in voxel indices (i, j), (points, 2)."""
+    vertices = np.concatenate(polygons)
+    indices = np.column_stack([vertices, np.full(len(vertices), k), np.ones(len(vertices))])
     points = (indices @ (LPS_FROM_RAS @ affine).T)[:, :3]
-    contour = Dataset()
-    contour.ContourImageSequence = [image]
-    contour.ContourGeometricType = "CLOSED_PLANAR"
-    contour.NumberOfContourPoints = len(points)
-    contour.ContourData = [f"{value:.{COORDINATE_DIGITS}f}" for value in points.ravel()]
-    return contour
+    return np.split(points, np.cumsum([len(polygon) for polygon in polygons])[:-1])

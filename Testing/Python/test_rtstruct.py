@@ -1,11 +1,14 @@
 """Structure sets: what is drawn is what is read, what is written is what planning systems read."""
 
+import dataclasses
 import subprocess
 
 import numpy as np
 import pydicom
 import pytest
+from scipy.ndimage import binary_fill_holes, gaussian_filter
 from skimage.draw import polygon2mask
+from skimage.measure import find_contours
 
 from HQCSegmentLib.cohort.rtstruct import fill_polygons, list_rois, read_structure_set
 from HQCSegmentLib.errors import InputError
@@ -107,6 +110,27 @@ def test_the_file_says_that_it_is_automatic_unapproved_and_for_research(tmp_path
     assert list(dataset.ROIContourSequence[0].ROIDisplayColor) == [70, 160, 255]
     coordinates = [c for roi in dataset.ROIContourSequence for item in roi.ContourSequence for c in item.ContourData]
     assert max(len(str(value.original_string)) for value in coordinates) <= 16
+
+
+def test_contours_are_closed_planar_and_numbered_from_one(tmp_path, segmentation):
+    write_rtstruct(tmp_path / "RTSTRUCT.dcm", segmentation)
+    for roi in pydicom.dcmread(tmp_path / "RTSTRUCT.dcm").ROIContourSequence:
+        assert [int(contour.ContourNumber) for contour in roi.ContourSequence] == [
+            *range(1, len(roi.ContourSequence) + 1)
+        ]
+        assert {contour.ContourGeometricType for contour in roi.ContourSequence} == {"CLOSED_PLANAR"}
+
+
+def test_noise_is_written_and_read_back_without_loss(tmp_path, segmentation, dicom_errors):
+    """As an untrained model makes it: hundreds of parts, touching across corners and full of holes."""
+    labels = np.random.default_rng(0).choice(3, SHAPE, p=(0.2, 0.7, 0.1)).astype(np.uint8)
+    noise = dataclasses.replace(segmentation, array=labels)
+    write_rtstruct(tmp_path / "RTSTRUCT.dcm", noise)
+    masks = read_structure_set(tmp_path / "RTSTRUCT.dcm", image_of(noise))
+    assert list(masks) == ["Kidney_L", "GTV"]
+    for name, mask in masks.items():
+        assert np.array_equal(mask, noise.mask(name)), name
+    assert dicom_errors(tmp_path / "RTSTRUCT.dcm") == []
 
 
 def test_the_validator_finds_no_error(tmp_path, segmentation, dicom_errors):
@@ -244,6 +268,44 @@ def test_outlines_of_any_mask_fill_to_the_mask():
     for density in (0.2, 0.5, 0.8, 0.95):
         mask = random.random((30, 25)) < density
         assert np.array_equal(fill_polygons(outlines(mask), mask.shape), mask)
+
+
+def test_every_part_has_one_outline_and_parts_across_a_corner_are_two():
+    mask = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]], bool)
+    first, second, third = outlines(mask)
+    assert first.tolist() == [[-0.5, 0], [-0.5, 1], [0, 1.5], [1, 1.5], [1.5, 1], [1.5, 0], [1, -0.5], [0, -0.5]]
+    assert (len(second), len(third)) == (4, 4)
+    assert outlines(np.zeros((3, 3), bool)) == []
+
+
+def test_outlines_agree_with_scikit_image():
+    """Of parts without holes; both begin where they like."""
+    random = np.random.default_rng(0)
+    mask = gaussian_filter(random.normal(size=(40, 35)), 1) > 0.3
+    mask = binary_fill_holes(mask)
+
+    def vertices(ring):
+        return sorted(map(tuple, ring.tolist()))
+
+    expected = []
+    for ring in find_contours(np.pad(mask, 1).astype(float), 0.5):
+        before, after = ring[:-1] - np.roll(ring[:-1], 1, axis=0), np.diff(ring, axis=0)
+        expected.append(vertices(ring[:-1][(before != after).any(axis=1)] - 1))
+    assert len(expected) > 10
+    assert sorted(map(vertices, outlines(mask))) == sorted(expected)
+
+
+def test_holes_are_joined_by_the_shortest_cuts():
+    mask = np.ones((9, 30), bool)
+    mask[4, [3, 8, 12, 22, 26]] = False
+    (polygon,) = outlines(mask)
+    edges = {(*start, *end) for start, end in zip(polygon.tolist(), np.roll(polygon, -1, axis=0).tolist(), strict=True)}
+    assert len(edges) == len(polygon)
+    # A cut is walked once in each direction.
+    cuts = {edge for edge in edges if (*edge[2:], *edge[:2]) in edges}
+    lengths = sorted(np.hypot(edge[0] - edge[2], edge[1] - edge[3]) for edge in cuts)
+    # Three pairs of neighbouring holes are nearer to each other than to the outline, which two are joined to.
+    np.testing.assert_allclose(lengths, np.repeat([3, 3, 4, np.hypot(3.5, 3.5), np.hypot(3.5, 3.5)], 2))
 
 
 @pytest.mark.data
