@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,9 @@ Measure = Literal["squares", "deviations", "differences", "products"]
 
 differences: (|s0|^2 - |s1|^2) / 2; products: Re(s0 conj(s1)). s0 and s1 have first qubit 0 and 1.
 """
+
+CACHED_BYTES = 2**20
+"""States that are worked on at the same time: they stay in a processor's cache, and their memory is used again."""
 
 
 def evolve(
@@ -42,76 +45,137 @@ class _Evolution(torch.autograd.Function):
     def forward(
         ctx: Any, steps: tuple[Operation, ...], measure: Measure, left: Tensor, right: Tensor, *matrices: Tensor
     ) -> Tensor:
-        state = run(left, right, steps, matrices)
+        results, finals = forward(left, right, steps, matrices, measure, keep=any(ctx.needs_input_grad))
         ctx.steps, ctx.measure = steps, measure
-        # Without operations the state is one matrix product, cheaper to do again than to keep.
-        ctx.save_for_backward(left, right, state if steps else None, *matrices)
-        return measured(state, measure, owned=not steps)
+        ctx.save_for_backward(left, right, finals, *matrices)
+        return results
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        left, right, state, *matrices = ctx.saved_tensors
-        if state is None:
-            state = run(left, right, (), ())
-        return None, None, *walk_back(left, right, state, gradient, ctx.steps, matrices, ctx.measure)
+        left, right, finals, *matrices = ctx.saved_tensors
+        return None, None, *backward(left, right, ctx.steps, matrices, ctx.measure, finals, gradient)
 
 
-def run(left: Tensor, right: Tensor, steps: Sequence[Operation], matrices: Sequence[Tensor]) -> Tensor:
-    """Final state, (batch, rows * columns)."""
-    state = (left @ right.transpose(1, 2)).flatten(1)
-    remaining = iter(matrices)
-    for step in steps:
-        state = step.forward(state) if isinstance(step, Monomial) else step.forward(state, next(remaining))
-    return state
-
-
-def walk_back(
+def forward(
     left: Tensor,
     right: Tensor,
-    state: Tensor,
-    gradient: Tensor,
     steps: Sequence[Operation],
     matrices: Sequence[Tensor],
     measure: Measure,
+    *,
+    keep: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Measured values, and the final states, (batch, rows * columns), if they are to be kept for `backward`.
+
+    Without operations they need not be kept: one matrix product makes them again.
+    """
+    size = left.shape[1] * right.shape[1]
+    outputs = size // 2 if measure in ("differences", "products") else size
+    results = torch.empty(len(left), outputs, dtype=left.real.dtype, device=left.device)
+    finals = left.new_empty(len(left), size) if keep and steps else None
+    workspace = left.new_empty(2, _circuits_in_cache(left, right), size)
+    for part in _parts(left, right):
+        state, spare = workspace[:, : len(left[part])].unbind(0)
+        _product(left[part], right[part], out=state)
+        remaining = iter(matrices)
+        for step in steps:
+            if isinstance(step, Monomial):
+                step.forward(state, out=spare)
+            else:
+                step.forward(state, next(remaining)[part], out=spare)
+            state, spare = spare, state
+        if finals is not None:
+            finals[part] = state
+        _measure(state, measure, out=results[part])
+    return results, finals
+
+
+def backward(
+    left: Tensor,
+    right: Tensor,
+    steps: Sequence[Operation],
+    matrices: Sequence[Tensor],
+    measure: Measure,
+    finals: Tensor | None,
+    gradient: Tensor,
 ) -> list[Tensor]:
-    """Gradients by left, right and every matrix, from the final state and the gradient by what is measured."""
-    costate = costate_of(state, gradient, measure, owned=not steps)
-    remaining = iter(reversed(matrices))
-    by_matrix = []
-    for step in reversed(steps):
-        if isinstance(step, Monomial):
-            state, costate = step.backward(state), step.backward(costate)
+    """Gradients by left, right and every matrix, from the gradient by what was measured."""
+    results = [torch.empty_like(tensor) for tensor in (left, right, *matrices)]
+    size = left.shape[1] * right.shape[1]
+    workspace = left.new_empty(4, _circuits_in_cache(left, right), size)
+    for part in _parts(left, right):
+        state, costate, spare, spare_costate = workspace[:, : len(left[part])].unbind(0)
+        if finals is None:
+            _product(left[part], right[part], out=state)
         else:
-            state, costate, new = step.backward(state, costate, next(remaining))
-            by_matrix.append(new)
-    costate = costate.unflatten(1, (left.shape[1], right.shape[1]))
-    return [(costate @ right).conj(), (costate.transpose(1, 2) @ left).conj(), *reversed(by_matrix)]
+            state.copy_(finals[part])
+        _costate(state, measure, gradient[part], out=costate)
+        number = len(results)
+        for step in reversed(steps):
+            if isinstance(step, Monomial):
+                step.backward(state, out=spare)
+                step.backward(costate, out=spare_costate)
+            else:
+                number -= 1
+                matrix, by_matrix = matrices[number - 2][part], results[number][part]
+                step.backward(state, costate, matrix, out=(spare, spare_costate), by_matrix=by_matrix)
+            state, spare = spare, state
+            costate, spare_costate = spare_costate, costate
+        costate = costate.unflatten(1, (left.shape[1], right.shape[1]))
+        torch.bmm(costate, right[part], out=results[0][part]).conj_physical_()
+        torch.bmm(costate.transpose(1, 2), left[part], out=results[1][part]).conj_physical_()
+    return results
 
 
-def measured(state: Tensor, measure: Measure, *, owned: bool) -> Tensor:
-    """What is read from a state; an owned one may be overwritten."""
+def _circuits_in_cache(left: Tensor, right: Tensor) -> int:
+    """How many states are worked on at the same time; on other devices than a processor all."""
+    each = left.shape[1] * right.shape[1] * left.element_size()
+    return min(len(left), max(1, CACHED_BYTES // each)) if left.device.type == "cpu" else len(left)
+
+
+def _parts(left: Tensor, right: Tensor) -> Iterator[slice]:
+    size = max(1, _circuits_in_cache(left, right))
+    return (slice(start, start + size) for start in range(0, len(left), size))
+
+
+def _product(left: Tensor, right: Tensor, *, out: Tensor) -> None:
+    """States that are sums of products, (batch, rows * columns)."""
+    torch.bmm(left, right.transpose(1, 2), out=out.unflatten(1, (left.shape[1], right.shape[1])))
+
+
+def _measure(state: Tensor, measure: Measure, *, out: Tensor) -> None:
+    """Write what is read from states to `out`."""
     if measure in ("squares", "deviations"):
-        if state.is_complex():
-            result = torch.view_as_real(state).square().sum(2)
-        else:
-            result = state.square_() if owned else state.square()
-        return result.sub_(1) if measure == "deviations" else result
+        _square(state, out=out)
+        if measure == "deviations":
+            out.sub_(1)
+        return
     zero, one = state.chunk(2, dim=1)
-    if measure == "products":
-        return (zero * one.conj()).real.contiguous() if state.is_complex() else zero * one
-    zero, one = measured(zero, "squares", owned=False), measured(one, "squares", owned=False)
-    return zero.sub_(one).mul_(0.5)
-
-
-def costate_of(state: Tensor, gradient: Tensor, measure: Measure, *, owned: bool) -> Tensor:
-    """Conjugate of the gradient by the state; an owned state may be overwritten."""
-    if measure == "products":
-        zero, one = state.chunk(2, dim=1)
-        return torch.cat([one, zero], dim=1).conj_physical().mul_(gradient.repeat(1, 2))
     if measure == "differences":
-        gradient = torch.cat([gradient, -gradient], dim=1)
+        _square(zero, out=out)
+        out.sub_(_square(one, out=torch.empty_like(out))).mul_(0.5)
+    elif state.is_complex():
+        torch.mul(zero.real, one.real, out=out).addcmul_(zero.imag, one.imag)
     else:
-        gradient = 2 * gradient
-    state = state.conj_physical() if state.is_complex() or not owned else state
-    return state * gradient
+        torch.mul(zero, one, out=out)
+
+
+def _square(state: Tensor, *, out: Tensor) -> Tensor:
+    if not state.is_complex():
+        return torch.mul(state, state, out=out)
+    return torch.mul(state.real, state.real, out=out).addcmul_(state.imag, state.imag)
+
+
+def _costate(state: Tensor, measure: Measure, gradient: Tensor, *, out: Tensor) -> None:
+    """Conjugate of the gradient by the states, from the gradient by what was measured."""
+    if measure in ("squares", "deviations"):
+        torch.mul(state, gradient, out=out).mul_(2)
+    else:
+        zero, one = state.chunk(2, dim=1)
+        first, second = out.chunk(2, dim=1)
+        torch.mul(one if measure == "products" else zero, gradient, out=first)
+        torch.mul(zero if measure == "products" else one, gradient, out=second)
+        if measure == "differences":
+            second.neg_()
+    out.conj_physical_()

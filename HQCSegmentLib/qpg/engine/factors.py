@@ -13,10 +13,9 @@ circuit acts on the state vector.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from HQCSegmentLib.qpg.engine.matrices import kron, local_matrices
+from HQCSegmentLib.qpg.engine.matrices import local_matrices, one_qubit_states, product_state
 from HQCSegmentLib.qpg.engine.monomial import branches, crossings
 from HQCSegmentLib.qpg.engine.program import Fixed, Local, Program
 from HQCSegmentLib.qpg.engine.windows import chunks
@@ -53,30 +52,22 @@ def factors(program: Program, angles: Tensor, *, stages: int, cut: int, uniform:
         left of shape (batch, 2**cut, terms) and right of shape (batch, 2**(qubits - cut), terms); amplitude [a, b] of
         the state is the sum over terms of left[a] * right[b].
     """
-    halves: list[Tensor] = []
-    parts = (0, cut), (cut, program.qubits)
-    for number, stage in enumerate(program.stages[:stages]):
-        if isinstance(stage, Local):
-            matrices = local_matrices(stage, angles)
-            if number == 0:
-                vectors = matrices.sum(3) if uniform else matrices[..., 0]
-                halves = [product_state(vectors[:, first:stop]).unsqueeze(2) for first, stop in parts]
-            else:
-                halves = [
-                    _apply(half, matrices[:, first:stop]) for half, (first, stop) in zip(halves, parts, strict=True)
-                ]
-        elif isinstance(stage, Fixed):
-            halves = [_branch(half, stage, *part) for half, part in zip(halves, parts, strict=True)]
-    return halves[0], halves[1]
-
-
-def product_state(vectors: Tensor) -> Tensor:
-    """Tensor product of one-qubit states, (batch, qubits, 2) -> (batch, 2**qubits); qubit 0 the most significant."""
-    # From the last qubit on, so that the innermost dimension is the long one.
-    state = vectors.new_ones(vectors.shape[0], 1)
-    for qubit in range(vectors.shape[1] - 1, -1, -1):
-        state = (vectors[:, qubit].unsqueeze(2) * state.unsqueeze(1)).flatten(1)
-    return state
+    start, *later = program.stages[:stages]
+    assert isinstance(start, Local)
+    vectors = one_qubit_states(start, angles, uniform=uniform)
+    left, right = (product_state(part).unsqueeze(2) for part in (vectors[:, :cut], vectors[:, cut:]))
+    turned = [stage for stage in later if isinstance(stage, Local)]
+    groups = chunks(cut)
+    ours = len(groups)
+    groups = groups + [slice(cut + group.start, cut + group.stop) for group in chunks(program.qubits - cut)]
+    turns = iter(local_matrices(turned, groups, angles) if turned else ())
+    for stage in later:
+        if isinstance(stage, Fixed):
+            left, right = _branch(left, stage, 0, cut), _branch(right, stage, cut, program.qubits)
+        else:
+            matrices = next(turns)
+            left, right = _turn(left, matrices[:ours]), _turn(right, matrices[ours:])
+    return left, right
 
 
 def _branch(half: Tensor, stage: Fixed, first: int, stop: int) -> Tensor:
@@ -86,11 +77,11 @@ def _branch(half: Tensor, stage: Fixed, first: int, stop: int) -> Tensor:
     return (chosen * factor.t().unsqueeze(2).to(half.real.dtype)).flatten(2)
 
 
-def _apply(half: Tensor, matrices: Tensor) -> Tensor:
-    """One matrix for every qubit of a half, (batch, size, terms) and (batch, qubits, 2, 2)."""
-    shape = half.shape
-    for chunk in chunks(matrices.shape[1]):
-        matrix = kron(matrices[:, chunk])
-        rows = half.reshape(shape[0], 2**chunk.start, matrix.shape[2], -1)
-        half = torch.matmul(matrix.unsqueeze(1), rows).reshape(shape)
-    return half
+def _turn(half: Tensor, matrices: list[Tensor]) -> Tensor:
+    """One matrix for each group of neighbouring qubits of a half, (batch, size, terms)."""
+    batch, size, terms = half.shape
+    for matrix in matrices:
+        # The first qubits are turned and then become the last; after all groups the order is as before.
+        turned = (matrix @ half.reshape(batch, matrix.shape[2], -1)).unflatten(2, (-1, terms))
+        half = turned.transpose(1, 2)
+    return half.reshape(batch, size, terms)

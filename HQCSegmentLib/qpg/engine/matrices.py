@@ -1,109 +1,183 @@
-"""Matrices of gates, and of what neighbouring qubits go through together; batched over circuits, differentiable."""
+"""Matrices of gates, and of what neighbouring qubits go through together; batched over circuits, differentiable.
+
+Every one-qubit gate here is a rotation about y between two diagonal matrices of phases:
+RZ then RY is RY diag(e^(-i a/2), e^(i a/2)), and U3 is diag(1, e^(i phi)) RY(theta) diag(1, e^(i delta)). So the matrix
+of neighbouring qubits is a product of RY rotations, which is real, with phases for its rows and columns.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from HQCSegmentLib.qpg.circuits import CU3, RY, RZ, U3
-from HQCSegmentLib.qpg.engine.constants import index_tensor
 from HQCSegmentLib.qpg.engine.program import Local
 
 
-def local_matrices(stage: Local, angles: Tensor) -> Tensor:
-    """Product of the gates of each qubit.
+@lru_cache(maxsize=512)
+@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
+def _places(gates: tuple[RY | RZ | U3 | CU3, ...], width: int, device: torch.device) -> Tensor:
+    """Where the first angles of gates are in the flattened table of angles."""
+    return torch.tensor([gate.layer * width + gate.index for gate in gates], device=device)
+
+
+def angles_of(gates: Sequence[RY | RZ | U3 | CU3], angles: Tensor, *, offset: int = 0) -> Tensor:
+    """The first (or by `offset` a further) angle of each gate, (batch, gates)."""
+    return angles.flatten(1).index_select(1, _places(tuple(gates), angles.shape[2], angles.device) + offset)
+
+
+def one_qubit_states(stage: Local, angles: Tensor, *, uniform: bool) -> Tensor:
+    """State of each qubit after its gates.
 
     Args:
         stage: One-qubit gates; all qubits with the same kinds in the same order.
-        angles: (batch, depth, angles per layer).
+        angles: (batch, depth, angles per layer), radians.
+        uniform: Start from (1, 1) instead of (1, 0). Angle 0 then leaves exactly (1, 1).
 
     Returns:
-        (batch, qubits, 2, 2), real if all gates are.
+        (batch, qubits, 2), real if all gates are.
     """
-    product: Tensor | None = None
+    qubits = len(stage.gates)
+    zero = angles.new_ones(len(angles), qubits)
+    one = zero if uniform else torch.zeros_like(zero)
     for gates in zip(*stage.gates, strict=True):
-        factor = gate_matrices(gates, angles)
-        if product is None:
-            product = factor
-        elif isinstance(gates[0], RY) and not product.is_complex():
-            product = factor @ product
-        else:
-            product = factor.to(_complex(product)) @ product.to(_complex(product))
-    assert product is not None
-    return product
+        rotation, before, after = _parts(gates, angles)
+        if before is not None:
+            zero, one = zero * before[..., 0], one * before[..., 1]
+        if rotation is not None:
+            cosine, sine = torch.cos(rotation / 2), torch.sin(rotation / 2)
+            zero, one = cosine * zero - sine * one, sine * zero + cosine * one
+        if after is not None:
+            zero, one = zero * after[..., 0], one * after[..., 1]
+    return torch.stack([zero, one], dim=2)
 
 
-def gate_matrices(gates: Sequence[RY | RZ | U3 | CU3], angles: Tensor) -> Tensor:
-    """Matrices of gates of one kind (of CU3 that of the U3), (batch, gates, 2, 2)."""
-    kind = type(gates[0])
-    assert all(type(gate) is kind for gate in gates)
-    width = angles.shape[2]
-    count = 3 if kind in (U3, CU3) else 1
-    places = tuple(gate.layer * width + gate.index + offset for gate in gates for offset in range(count))
-    chosen = angles.flatten(1).index_select(1, index_tensor(places, angles.device))
-    if kind is RY:
-        cosine, sine = torch.cos(chosen / 2), torch.sin(chosen / 2)
-        return _matrix(cosine, -sine, sine, cosine)
-    if kind is RZ:
-        phase, zero = _phase(chosen / 2), chosen.new_zeros(()).to(_complex(chosen)).expand(chosen.shape)
-        return _matrix(phase.conj(), zero, zero, phase)
-    theta, phi, delta = chosen.unflatten(1, (-1, 3)).unbind(2)
-    cosine, sine = torch.cos(theta / 2), torch.sin(theta / 2)
-    phi_phase, delta_phase = _phase(phi), _phase(delta)
-    return _matrix(
-        cosine.to(_complex(cosine)), -sine * delta_phase, sine * phi_phase, cosine * (phi_phase * delta_phase)
-    )
-
-
-def kron(matrices: Tensor) -> Tensor:
-    """Kronecker product of the matrices of neighbouring qubits.
+def local_matrices(stages: Sequence[Local], groups: Sequence[slice], angles: Tensor) -> list[list[Tensor]]:
+    """Matrices of groups of neighbouring qubits.
 
     Args:
-        matrices: (..., qubits, 2, 2), the most significant qubit first.
+        stages: One-qubit gates; every qubit has one rotation about y, and maybe phases before and after it.
+        groups: Neighbouring qubits, most of them of equal number: these are computed together.
+        angles: (batch, depth, angles per layer), radians.
 
     Returns:
-        (..., 2**qubits, 2**qubits).
+        For every stage and group (batch, 2**q, 2**q), q being the number of qubits of the group.
     """
-    qubits = matrices.shape[-3]
-    if qubits == 1:
-        return matrices.squeeze(-3)
-    left, right = kron(matrices[..., : qubits // 2, :, :]), kron(matrices[..., qubits // 2 :, :, :])
-    a, b = left.shape[-1], right.shape[-1]
-    # An outer product as a matrix product: its backward is one too, instead of sums over broadcast dimensions.
-    outer = left.flatten(-2).unsqueeze(-1) @ right.flatten(-2).unsqueeze(-2)
-    return outer.unflatten(-1, (b, b)).unflatten(-3, (a, a)).transpose(-3, -2).flatten(-2).flatten(-3, -2)
+    rotations, befores, afters = zip(*(_whole(stage, angles) for stage in stages), strict=True)
+    result: dict[tuple[int, int], Tensor] = {}
+    for size in {group.stop - group.start for group in groups}:
+        members = [number for number, group in enumerate(groups) if group.stop - group.start == size]
+        places = list(product(range(len(stages)), members))
+
+        def gathered(parts: Sequence[Tensor], places: list[tuple[int, int]] = places) -> Tensor:
+            """(stages * members, batch, size, ...)."""
+            return torch.stack([parts[stage][:, groups[number]] for stage, number in places])
+
+        matrices = _rotations(gathered(rotations))
+        if befores[0] is not None:
+            matrices = matrices * product_state(gathered(befores)).unsqueeze(-2)
+        if afters[0] is not None:
+            matrices = product_state(gathered(afters)).unsqueeze(-1) * matrices
+        result |= zip(places, matrices.unbind(0), strict=True)
+    return [[result[stage, number] for number in range(len(groups))] for stage in range(len(stages))]
 
 
-def controlled(chain: Tensor) -> Tensor:
-    """Matrix of controlled gates one after the other: on qubits (0, 1), (1, 2), ...
+def controlled(gates: Sequence[CU3], angles: Tensor) -> Tensor:
+    """Matrix of controlled gates one after the other: on qubits (0, 1), (1, 2), ... of a window.
 
     Args:
-        chain: What each does to its target, (..., gates, 2, 2).
+        gates: At least one.
+        angles: (batch, depth, angles per layer), radians.
 
     Returns:
-        (..., 2**(gates + 1), 2**(gates + 1)).
+        (batch, 2**(gates + 1), 2**(gates + 1)).
     """
-    gates = chain.shape[-3]
-    result = torch.eye(2 ** (gates + 1), dtype=chain.dtype, device=chain.device)
-    result = result.expand(*chain.shape[:-3], *result.shape)
-    for number in range(gates):
+    rotation, before, after = _parts(gates, angles)
+    assert rotation is not None
+    assert before is not None
+    assert after is not None
+    blocks = after.unsqueeze(3) * _rotations(rotation.unsqueeze(2)) * before.unsqueeze(2)
+    count = len(gates)
+    result = torch.eye(2 ** (count + 1), dtype=blocks.dtype, device=blocks.device).expand(len(blocks), -1, -1)
+    for number in range(count):
         # Rows by (qubits before, control, target, qubits after with all columns).
-        rows = result.unflatten(-2, (2**number, 2, 2, 2 ** (gates - number - 1))).flatten(-2)
-        unchanged, target = rows.unbind(-3)
-        changed = chain[..., number, None, :, :] @ target
-        result = torch.stack([unchanged, changed], dim=-3).flatten(-4, -2).reshape(result.shape)
+        rows = result.reshape(len(blocks), 2**number, 2, 2, -1)
+        unchanged, target = rows.unbind(2)
+        changed = blocks[:, number].unsqueeze(1) @ target
+        result = torch.stack([unchanged, changed], dim=2).reshape(result.shape)
     return result
 
 
-def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    return torch.stack([a, b, c, d], dim=-1).unflatten(-1, (2, 2))
+def product_state(vectors: Tensor) -> Tensor:
+    """Tensor product of one-qubit states, (..., qubits, 2) -> (..., 2**qubits); qubit 0 the most significant."""
+    qubits = vectors.shape[-2]
+    if qubits == 0:
+        return vectors.new_ones(*vectors.shape[:-2], 1)
+    # From the last qubit on, so that the innermost dimension is the long one.
+    state = vectors[..., qubits - 1, :]
+    for qubit in range(qubits - 2, -1, -1):
+        state = (vectors[..., qubit, :].unsqueeze(-1) * state.unsqueeze(-2)).flatten(-2)
+    return state
+
+
+def _rotations(angles: Tensor) -> Tensor:
+    """Matrix of RY(angles[..., 0]) x RY(angles[..., 1]) x ..., (..., qubits) -> (..., 2**qubits, 2**qubits)."""
+    # Up to its sign, entry [i, j] is the product of sin where the bits of i and j differ and of cos where they agree.
+    half = angles / 2
+    products = product_state(torch.stack([torch.cos(half), torch.sin(half)], dim=-1))
+    size = products.shape[-1]
+    return (products @ _signs(angles.shape[-1], products.dtype, products.device)).unflatten(-1, (size, size))
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
+def _signs(qubits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Sign of each product of cosines and sines in each matrix entry, 0 where another stands; (2**n, 4**n)."""
+    size = 2**qubits
+    row, column = torch.arange(size).unsqueeze(1), torch.arange(size)
+    # -sin stands where the row's bit is 0 and the column's is 1.
+    minus = ~row & column
+    odd = torch.stack([(minus >> qubit) & 1 for qubit in range(qubits)]).sum(0) % 2
+    signs = torch.zeros(size, size, size, dtype=dtype)
+    signs[row ^ column, row, column] = 1.0 - 2.0 * odd.to(dtype)
+    return signs.flatten(1).to(device)
+
+
+def _whole(stage: Local, angles: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Rotation angles, and phases before and after the rotation, of all gates of each qubit together."""
+    rotation: Tensor | None = None
+    before: Tensor | None = None
+    after: Tensor | None = None
+    for gates in zip(*stage.gates, strict=True):
+        assert rotation is None, "a second rotation of one qubit within a stage"
+        rotation, phases, after = _parts(gates, angles)
+        before = phases if before is None else before
+    assert rotation is not None
+    return rotation, before, after
+
+
+def _parts(gates: Sequence[RY | RZ | U3 | CU3], angles: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gates of one kind as phases, then a rotation about y, then phases.
+
+    Returns:
+        Rotation angles (batch, gates), phases before and phases after (batch, gates, 2), or None for none.
+    """
+    kind = type(gates[0])
+    assert all(type(gate) is kind for gate in gates)
+    first = angles_of(gates, angles)
+    if kind is RY:
+        return first, None, None
+    if kind is RZ:
+        phase = _phase(first / 2)
+        return None, torch.stack([phase.conj(), phase], dim=2), None
+    after, before = (_phase(angles_of(gates, angles, offset=offset)) for offset in (1, 2))
+    one = torch.ones_like(before)
+    return first, torch.stack([one, before], dim=2), torch.stack([one, after], dim=2)
 
 
 def _phase(angle: Tensor) -> Tensor:
     return torch.complex(torch.cos(angle), torch.sin(angle))
-
-
-def _complex(tensor: Tensor) -> torch.dtype:
-    return tensor.dtype if tensor.is_complex() else tensor.dtype.to_complex()

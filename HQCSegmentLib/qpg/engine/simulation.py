@@ -12,10 +12,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from HQCSegmentLib.qpg.circuits import ANSATZES
-from HQCSegmentLib.qpg.engine.evolution import Measure, evolve, measured, run, walk_back
+from HQCSegmentLib.qpg.engine.evolution import Measure, backward, evolve, forward
 from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
+from HQCSegmentLib.qpg.engine.monomial import crossings
 from HQCSegmentLib.qpg.engine.operations import Operation, operations
-from HQCSegmentLib.qpg.engine.program import Program, compiled
+from HQCSegmentLib.qpg.engine.program import Fixed, Program, compiled
+from HQCSegmentLib.qpg.engine.windows import chunks
 from HQCSegmentLib.qpg.errors import QPGError
 
 MAX_QUBITS = 30
@@ -71,16 +73,19 @@ class _Plan:
 
     def circuits_at_once(self, circuits: int, itemsize: int) -> int:
         """Largest number that keeps the peak memory bounded."""
-        qubits, terms = self.program.qubits, 16 if self.stages > 1 else 1
+        qubits, cut, depth_later = self.program.qubits, self.cut, len(self.program.stages) - self.stages
         itemsize *= 1 if self.program.is_real else 2
-        state = 2**qubits
-        later = len(self.program.stages) - self.stages
-        halves = 6 * terms * (2**self.cut + 2 ** (qubits - self.cut))
-        matrices = 3 * later * 256 * -(-qubits // 4)
-        each = itemsize * (3 * state + halves + matrices)
-        # Results, their gradient and the final states of all circuits stay for the whole time.
-        allowed = max((PEAK_STATES - 3) * circuits * state * itemsize, SMALL_BYTES)
-        return max(1, min(circuits, allowed // each))
+        crossed = [stage for stage in self.program.stages[: self.stages] if isinstance(stage, Fixed)]
+        terms = 2 ** sum(crossings(stage.gates, cut) for stage in crossed)
+        # What autograd keeps of the factors, and of the matrices of later stages, in numbers; measured.
+        halves = 6 * terms * (2**cut + 2 ** (qubits - cut))
+        matrices = 3 * depth_later * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
+        state = itemsize * 2**qubits
+        # Results, their gradient and final states of all circuits are there all the time.
+        kept = 3 if depth_later else 2
+        allowed = max((PEAK_STATES - kept) * circuits * state, SMALL_BYTES)
+        parts = -(-circuits * itemsize * (halves + matrices) // allowed)
+        return max(1, -(-circuits // max(1, parts)))
 
 
 @lru_cache(maxsize=256)
@@ -129,36 +134,34 @@ class _InChunks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, angles: Tensor, plan: _Plan, size: int) -> Tensor:
         results: Tensor | None = None
-        finals: Tensor | None = None
+        finals: list[Tensor] = []
         for start in range(0, len(angles), size):
             part = slice(start, start + size)
             left, right, steps, matrices, measure = plan.build(angles[part])
-            state = run(left, right, steps, matrices)
-            if steps and ctx.needs_input_grad[0]:
-                finals = state.new_empty(len(angles), state.shape[1]) if finals is None else finals
-                finals[part] = state
-            result = measured(state, measure, owned=True)
+            result, final = forward(left, right, steps, matrices, measure, keep=ctx.needs_input_grad[0])
             results = result.new_empty(len(angles), result.shape[1]) if results is None else results
             results[part] = result
+            if final is not None:
+                finals.append(final)
         assert results is not None
         ctx.plan, ctx.size = plan, size
-        ctx.save_for_backward(angles, finals)
+        ctx.save_for_backward(angles, *finals)
         return results
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        angles, finals = ctx.saved_tensors
+        angles, *finals = ctx.saved_tensors
         by_angle = torch.empty_like(angles)
-        for start in range(0, len(angles), ctx.size):
+        for number, start in enumerate(range(0, len(angles), ctx.size)):
             part = slice(start, start + ctx.size)
             with torch.enable_grad():
                 some = angles[part].detach().requires_grad_()
                 left, right, steps, matrices, measure = ctx.plan.build(some)
-            built = [left, right, *matrices]
+            built = (left, right, *matrices)
+            final = finals[number] if finals else None
             with torch.no_grad():
-                state = run(left, right, (), ()) if finals is None else finals[part]
-                gradients = walk_back(left, right, state, gradient[part], steps, matrices, measure)
+                gradients = backward(left, right, steps, matrices, measure, final, gradient[part])
             (by_angle[part],) = _gradient(built, some, gradients)
         return by_angle, None, None
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-MAX_WIDTH = 4
-"""Most qubits of a window (16 x 16 matrices): fewest passes over memory for their work."""
+MAX_WIDTH = 5
+"""Most qubits that are turned together, by one 32 x 32 matrix: fewest passes over memory for their work."""
 
 
 def chunks(qubits: int) -> list[slice]:
@@ -30,19 +31,22 @@ class Rotation:
     One batched matrix product, state^T matrix^T, does both.
     """
 
-    width: int
-
-    def forward(self, state: Tensor, matrix: Tensor) -> Tensor:
+    def forward(self, state: Tensor, matrix: Tensor, *, out: Tensor) -> None:
         """State after, (batch, 2**qubits), from the state before and (batch, 2**width, 2**width)."""
-        rows = state.unflatten(1, (matrix.shape[2], -1))
-        return (rows.transpose(1, 2) @ matrix.transpose(1, 2)).flatten(1)
+        size = matrix.shape[1]
+        rows = state.unflatten(1, (size, -1))
+        torch.bmm(rows.transpose(1, 2), matrix.transpose(1, 2), out=out.unflatten(1, (-1, size)))
 
-    def backward(self, state: Tensor, costate: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """State and costate before, and the gradient by the matrix."""
-        after = costate.unflatten(1, (-1, matrix.shape[1])).transpose(1, 2)
-        before = matrix.mH @ state.unflatten(1, (-1, matrix.shape[1])).transpose(1, 2)
-        gradient = (after @ before.transpose(1, 2)).conj()
-        return before.flatten(1), (matrix.transpose(1, 2) @ after).flatten(1), gradient
+    def backward(
+        self, state: Tensor, costate: Tensor, matrix: Tensor, *, out: tuple[Tensor, Tensor], by_matrix: Tensor
+    ) -> None:
+        """State and costate before (`out`), and the gradient by the matrix, from state and costate after."""
+        size = matrix.shape[1]
+        before, before_costate = (part.unflatten(1, (size, -1)) for part in out)
+        after, after_costate = (part.unflatten(1, (-1, size)).transpose(1, 2) for part in (state, costate))
+        torch.bmm(matrix.mH.resolve_conj(), after, out=before)
+        torch.bmm(matrix.mT, after_costate, out=before_costate)
+        torch.bmm(after_costate, before.transpose(1, 2), out=by_matrix).conj_physical_()
 
 
 @dataclass(frozen=True)
@@ -56,49 +60,65 @@ class Window:
     width: int
     qubits: int
 
-    def forward(self, state: Tensor, matrix: Tensor) -> Tensor:
+    def forward(self, state: Tensor, matrix: Tensor, *, out: Tensor) -> None:
         """State after, (batch, 2**qubits), from the state before and (batch, 2**width, 2**width)."""
-        return self._close(matrix.unsqueeze(1) @ self._open(state))
+        self._close(matrix @ self._open(state), out)
 
-    def backward(self, state: Tensor, costate: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """State and costate before, and the gradient by the matrix."""
-        after, matrices = self._open(costate), matrix.unsqueeze(1)
-        before = matrices.mH @ self._open(state)
-        gradient = (after @ before.transpose(2, 3)).sum(1).conj()
-        return self._close(before), self._close(matrices.transpose(2, 3) @ after), gradient
+    def backward(
+        self, state: Tensor, costate: Tensor, matrix: Tensor, *, out: tuple[Tensor, Tensor], by_matrix: Tensor
+    ) -> None:
+        """State and costate before (`out`), and the gradient by the matrix, from state and costate after."""
+        before = matrix.mH.resolve_conj() @ self._open(state)
+        self._close(before, out[0])
+        after = self._open(costate)
+        torch.bmm(after, before.transpose(1, 2), out=by_matrix).conj_physical_()
+        self._close(matrix.mT @ after, out[1])
 
-    @property
-    def _wraps(self) -> bool:
-        return self.start + self.width > self.qubits
+    # A copy that brings the window's qubits to the front costs less than a product with many small blocks.
 
     def _open(self, state: Tensor) -> Tensor:
-        """(batch, 2**qubits) -> (batch, before, 2**width, after)."""
-        if self._wraps:
-            return state.unflatten(1, (2, -1, 2)).permute(0, 3, 1, 2).reshape(len(state), 1, 4, -1)
-        return state.unflatten(1, (2**self.start, 2**self.width, -1))
+        """(batch, 2**qubits) -> (batch, 2**width, other qubits)."""
+        return self._split(state).reshape(len(state), 2**self.width, -1)
 
-    def _close(self, state: Tensor) -> Tensor:
-        if self._wraps:
-            return state.reshape(len(state), 2, 2, -1).permute(0, 2, 3, 1).reshape(len(state), -1)
-        return state.flatten(1)
+    def _close(self, opened: Tensor, out: Tensor) -> None:
+        split = self._split(out)
+        split.copy_(opened.reshape(split.shape))
+
+    def _split(self, state: Tensor) -> Tensor:
+        """View with the window's qubits in the dimension(s) after the batch."""
+        if self.start + self.width > self.qubits:
+            return state.unflatten(1, (2, -1, 2)).permute(0, 3, 1, 2)
+        return state.unflatten(1, (2**self.start, 2**self.width, -1)).transpose(1, 2)
 
 
 @dataclass(frozen=True)
 class Monomial:
-    """Fixed gates: a permutation of basis states, and signs."""
+    """Fixed gates: a permutation of basis states, and signs.
+
+    Attributes:
+        index: Amplitudes after the gates are `signs * amplitudes[index]`; None: all stay where they are.
+        back: Inverse of `index`.
+        signs: 1 and -1, or None: all 1.
+    """
 
     index: Tensor | None
     back: Tensor | None
     signs: Tensor | None
 
-    def forward(self, state: Tensor) -> Tensor:
-        """State after, (batch, 2**qubits)."""
-        if self.index is not None:
-            state = state.index_select(1, self.index)
-        return state if self.signs is None else state * self.signs
-
-    def backward(self, state: Tensor) -> Tensor:
-        """State before from the state after; likewise the costate."""
+    def forward(self, state: Tensor, *, out: Tensor) -> None:
+        """State after from the state before, (batch, 2**qubits)."""
+        if self.index is None:
+            out.copy_(state)
+        else:
+            torch.index_select(state, 1, self.index, out=out)
         if self.signs is not None:
-            state = state * self.signs
-        return state if self.back is None else state.index_select(1, self.back)
+            out.mul_(self.signs)
+
+    def backward(self, state: Tensor, *, out: Tensor) -> None:
+        """State before from the state after; likewise the costate."""
+        if self.back is None:
+            out.copy_(state)
+        else:
+            torch.index_select(state, 1, self.back, out=out)
+        if self.signs is not None:
+            out.mul_(self.signs if self.back is None else self.signs.index_select(0, self.back))
