@@ -1,4 +1,7 @@
-"""The model on disk: a folder with `bundle.json`, `model.safetensors`, `MODEL_CARD.md` and `metadata.json`."""
+"""The model on disk: a folder with `bundle.json`, `model.safetensors`, `MODEL_CARD.md` and `metadata.json`.
+
+A model that was trained by a method with few numbers also has these alone, in `adapter.safetensors`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from HQCSegmentLib.imaging import Segmentation
 
-MANIFEST, WEIGHTS = "bundle.json", "model.safetensors"
+MANIFEST, WEIGHTS, ADAPTER = "bundle.json", "model.safetensors", "adapter.safetensors"
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,31 @@ class Bundle:
         return cls(path, manifest)
 
     @staticmethod
-    def write(path: Path, *, manifest: dict[str, Any], state: dict[str, Tensor]) -> Bundle:
+    def write(
+        path: Path,
+        *,
+        manifest: dict[str, Any],
+        state: dict[str, Tensor],
+        adapter: dict[str, Tensor] | None = None,
+        adapter_config: str | None = None,
+    ) -> Bundle:
         """Write a bundle; a folder that is there is replaced only when the new one is complete.
 
         Args:
             path: Folder to write.
             manifest: Fields of `Manifest` without `weights_sha256`.
             state: state_dict of the stock network.
+            adapter: The trained part alone (`qpg.adapter_state`), or None.
+            adapter_config: The method that it belongs to (`qpg.config_to_json`).
         """
         from safetensors.torch import save_file
 
         with replacing_folder(path) as folder:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
             save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+            if adapter is not None:
+                small = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
+                save_file(small, folder / ADAPTER, metadata={"format": "pt", "method": adapter_config or ""})
             complete = Manifest(**manifest, weights_sha256=sha256(folder / WEIGHTS))
             write_json(folder / MANIFEST, complete.model_dump(mode="json"))
             write_json(folder / "metadata.json", monai_metadata(complete))
@@ -92,6 +107,25 @@ class Bundle:
             return load_file(self.path / WEIGHTS)
         except SafetensorError as error:
             msg = f"{self.path / WEIGHTS} cannot be read as safetensors ({error})."
+            raise InputError(msg) from error
+
+    def adapter(self) -> tuple[dict[str, Tensor], str] | None:
+        """The trained part alone and its method (`qpg.config_from_json`), or None if the bundle has none.
+
+        Raises:
+            InputError: if the file cannot be read.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.path / ADAPTER
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+                return tensors, (file.metadata() or {}).get("method", "")
+        except SafetensorError as error:
+            msg = f"{path} cannot be read as safetensors ({error})."
             raise InputError(msg) from error
 
     def build(self) -> nn.Module:

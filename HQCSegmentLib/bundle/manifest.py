@@ -27,13 +27,14 @@ class TrainingSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: str = Field(description="qpg or full")
+    method: str = Field(description="what was trained: qpg, full, or a control")
     cases: int = Field(description="cases trained on")
     steps: int = Field(description="optimizer steps")
     seed: int = Field(description="seed of all random draws")
     trainable_numbers: int = Field(description="numbers that were trained")
     network_numbers: int = Field(description="numbers of the whole network")
     from_base: bool = Field(description="fine-tuned from a base model, not from scratch")
+    base_weights_sha256: str | None = Field(default=None, description="SHA-256 of the base model's weights")
     held_out_dice: dict[str, float] = Field(
         default_factory=dict,
         description="mean Dice per structure on held-out cases; empty if none were held out",

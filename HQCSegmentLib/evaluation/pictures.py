@@ -54,3 +54,26 @@ def learning_curve(
         right.text(0.5, 0.5, "no cases held out", ha="center", va="center", color="0.5")
     right.set(xlabel="step", ylabel="held-out Dice", ylim=(0, 1))
     return png(figure)
+
+
+def rank_curves(course: Sequence[tuple[int, dict[str, dict[str, float]]]]) -> bytes:
+    """Ranks of each layer's update over the steps, as parts of the largest possible rank.
+
+    Args:
+        course: (step, {layer: {"numerical", "stable", "entropic", "full"}}).
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), dpi=110, layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    layers = list(course[-1][1]) if course else []
+    colors = matplotlib.colormaps["viridis"]
+    for panel, kind in zip(panels, ("numerical", "stable", "entropic"), strict=True):
+        for place, layer in enumerate(layers):
+            parts = [ranks[layer][kind] / ranks[layer]["full"] for _, ranks in course]
+            color = colors(place / max(1, len(layers) - 1))
+            panel.plot([step for step, _ in course], parts, color=color, marker=".", linewidth=0.9)
+        panel.set(title=f"{kind} rank", xlabel="step", ylim=(0, 1.05))
+    panels[0].set_ylabel("part of full rank")
+    return png(figure)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from HQCSegmentLib.bundle import Manifest
-from HQCSegmentLib.evaluation.pictures import data_url, learning_curve
+from HQCSegmentLib.evaluation.pictures import data_url, learning_curve, rank_curves
 from HQCSegmentLib.evaluation.templates import render
 from HQCSegmentLib.files import write_text
 
@@ -19,8 +19,16 @@ def write_training_report(run: Path, manifest: Manifest) -> None:
     losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
     held_out = {event["step"]: event["dice"] for event in events if event["event"] == "held-out"}
     curve = learning_curve(sorted(losses), [losses[step] for step in sorted(losses)], sorted(held_out.items()))
+    ranks = sorted({event["step"]: event["layers"] for event in events if event["event"] == "ranks"}.items())
     plan = json.loads((run / "config.json").read_text(encoding="utf-8"))["plan"]
-    html = render("training.html.j2", manifest=manifest, curve=data_url(curve), reasons=plan["reasons"])
+    html = render(
+        "training.html.j2",
+        manifest=manifest,
+        curve=data_url(curve),
+        reasons=plan["reasons"],
+        ranks=ranks[-1][1] if ranks else {},
+        rank_curves=data_url(rank_curves(ranks)) if ranks else None,
+    )
     write_text(run / "report.html", html)
 
 

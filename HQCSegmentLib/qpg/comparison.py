@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from torch import nn
 
 from HQCSegmentLib.qpg.accounting import trainable_numbers_by_kind
 from HQCSegmentLib.qpg.channels import ChannelView
-from HQCSegmentLib.qpg.config import LoRAConfig, MethodConfig, NormsAndBiasesConfig, QPGConfig, RandomMapConfig
+from HQCSegmentLib.qpg.config import (
+    AnsatzName,
+    LoRAConfig,
+    MethodConfig,
+    NormsAndBiasesConfig,
+    QPGConfig,
+    RandomMapConfig,
+)
 from HQCSegmentLib.qpg.errors import QPGError
 from HQCSegmentLib.qpg.injection import inject, target_layers
 
@@ -45,7 +52,8 @@ def method_config(name: str, *, like: QPGConfig, network: nn.Module) -> MethodCo
         case "frozen":
             return replace(like, train_angles=False)
         case "noentangle":
-            return replace(like, ansatz=f"{like.ansatz.rpartition('_')[0]}_none")
+            family = like.ansatz.rpartition("_")[0]
+            return replace(like, ansatz=cast(AnsatzName, f"{family}_none"))
         case "randommap":
             return RandomMapConfig(like=like, **chosen)
         case "norms":

@@ -17,6 +17,18 @@ Readout = Literal["signed", "probability", "mapped"]
 Coordinates = Literal["flat", "register", "singular"]
 Channel = Literal["filter", "kernel"]
 Start = Literal["weights", "zero"]
+AnsatzName = Literal[
+    "ry_cnot_ring",
+    "ry_cnot_chain",
+    "ry_cnot_none",
+    "ryrz_cz_ring",
+    "ryrz_cz_chain",
+    "ryrz_cz_none",
+    "u3_cu3_ring",
+    "u3_cu3_chain",
+    "u3_cu3_none",
+]
+"""The keys of `ANSATZES`, spelled out for option lists and type checkers."""
 
 MAX_DEPTH = 8
 
@@ -77,7 +89,7 @@ class QPGConfig(MethodConfig):
             "transform and small network)"
         },
     )
-    ansatz: str = field(default="ry_cnot_ring", metadata={"help": "circuit family"})
+    ansatz: AnsatzName = field(default="ry_cnot_ring", metadata={"help": "circuit family"})
     channel: Channel = field(
         default="filter",
         metadata={"help": "what owns a circuit: a filter (output channel), or each kernel (input-output pair)"},
@@ -91,6 +103,13 @@ class QPGConfig(MethodConfig):
     )
     singular_power: float = field(
         default=1.0, metadata={"help": "singular directions are scaled by this power of their singular values"}
+    )
+    angle_spread: float = field(
+        default=0.0,
+        metadata={
+            "help": "standard deviation in radians of random angles that circuits start around; 0: the uniform state. "
+            "Training starts at the start weights all the same"
+        },
     )
     start: Start = field(
         default="weights",
@@ -115,6 +134,9 @@ class QPGConfig(MethodConfig):
             _check_choice(self, name, choices)
         if not isinstance(self.singular_power, (int, float)) or not 0 <= self.singular_power <= 2:
             msg = f"`singular_power` must be a number from 0 to 2, got {self.singular_power!r}"
+            raise QPGError(msg)
+        if not isinstance(self.angle_spread, (int, float)) or not 0 <= self.angle_spread <= 10:
+            msg = f"`angle_spread` must be a number of radians from 0 to 10, got {self.angle_spread!r}"
             raise QPGError(msg)
         if self.channel == "kernel" and self.coordinates != "flat":
             msg = f"`coordinates` must be flat where every kernel has its circuit, got {self.coordinates!r}"

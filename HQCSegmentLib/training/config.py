@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
 from HQCSegmentLib.qpg import QPGConfig
-from HQCSegmentLib.qpg.config import MAX_DEPTH, Readout
+from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout
 
-Method = Literal["qpg", "full"]
+Method = Literal["qpg", "full", "lora", "frozen", "noentangle", "randommap", "norms"]
 
 
 class TrainConfig(BaseModel):
@@ -19,7 +19,12 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Method = Field(default="qpg", description="qpg: circuits generate the weight updates; full: all weights")
+    method: Method = Field(
+        default="qpg",
+        description="qpg: circuits generate the weight updates; full: all weights are trained; controls: lora: "
+        "low-rank updates; randommap: a random map in place of circuits; noentangle: circuits without entanglement; "
+        "frozen: random circuits that are not trained; norms: only biases and normalisation",
+    )
     network: NetworkName | None = Field(default=None, description="network to train (default: the base's, or unet)")
     preset: Preset | None = Field(default=None, description="size of the network (default: small)")
     dims: Literal[2, 3] | None = Field(
@@ -27,6 +32,16 @@ class TrainConfig(BaseModel):
     )
     depth: int = Field(default=2, ge=1, le=MAX_DEPTH, description="layers of rotations in every circuit")
     readout: Readout = Field(default="signed", description="how Born probabilities become values")
+    ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
+    coordinates: Coordinates = Field(
+        default="flat",
+        description="where generated values land: weight by weight, by input-channel and spatial bits, or along the "
+        "start weights' singular directions",
+    )
+    channel: Channel = Field(default="filter", description="what owns a circuit: an output filter, or each kernel")
+    rank: int | None = Field(
+        default=None, ge=1, description="rank of lora (default: as many trained numbers as qpg, or nearest to it)"
+    )
     steps: int | None = Field(
         default=None, ge=1, description="optimizer steps (default: 250 from a base, 600 from scratch)"
     )
@@ -45,6 +60,9 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of ordinary weights")
     angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")
     scale_rate: float = Field(default=1e-2, gt=0, description="learning rate of circuit scales and shifts")
+    factor_rate: float = Field(
+        default=5e-3, gt=0, description="learning rate of low-rank factors, random maps and the mapped readout"
+    )
     weight_decay: float = Field(default=1e-5, ge=0, description="weight decay of ordinary weights")
     angle_decay: float = Field(default=0.0, ge=0, description="weight decay of angles towards the start weights")
     augment: bool = Field(default=True, description="vary training patches randomly")
@@ -54,4 +72,11 @@ class TrainConfig(BaseModel):
     @property
     def qpg(self) -> QPGConfig:
         """The circuits' part of the settings."""
-        return QPGConfig(depth=self.depth, readout=self.readout)
+        return QPGConfig(
+            depth=self.depth,
+            readout=self.readout,
+            ansatz=self.ansatz,
+            coordinates=self.coordinates,
+            channel=self.channel,
+            seed=self.seed,
+        )

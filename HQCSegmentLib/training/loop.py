@@ -75,6 +75,7 @@ class Loop:
                 angle_rate=self.config.angle_rate,
                 scale_rate=self.config.scale_rate,
                 classical_rate=self.config.learning_rate,
+                factor_rate=self.config.factor_rate,
                 angle_decay=self.config.angle_decay,
                 classical_decay=self.config.weight_decay,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ from HQCSegmentLib.training.events import EventLog, OnEvent
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
 from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
+
+METHODS_WITHOUT_UPDATES = ("full", "norms")
+"""Methods that leave no matrix of updates whose rank could be told."""
 
 
 def finetune(
@@ -100,9 +103,11 @@ def finetune(
     write_json(out / "splits.json", parts.model_dump(mode="json"))
     log = EventLog(out / "events.jsonl", on_event)
     try:
-        network, trained = make_network(plan, config, base)
+        network, method = make_network(plan, config, base)
+        base_weights = None if base is None else base.manifest.weights_sha256
+        trained = qpg.trainable_numbers(network)
         network.to(device)
-        run = _Run(plan, config, parts, measured, base is not None, trained, network, out, log)
+        run = _Run(plan, config, parts, measured, base_weights, trained, method, network, out, log)
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
         source = PatchSource(
             cases,
@@ -112,7 +117,7 @@ def finetune(
             vary=augmentation(dims=plan.network.dims) if config.augment else None,
         )
         loop = Loop(network, source, config, plan.steps, device, out / "checkpoints", log)
-        loop.run(resume=resume, on_checkpoint=lambda step: run.measure_before_the_end(judged, step))
+        loop.run(resume=resume, on_checkpoint=lambda step: run.at_checkpoint(judged, step))
         bundle = run.finish(judged)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
         return bundle
@@ -146,14 +151,18 @@ class _Run:
     config: TrainConfig
     parts: Split
     measured: Fingerprint
-    from_base: bool
+    base_weights: str | None
     trained: int
+    method: qpg.MethodConfig | None
     network: nn.Module
     out: Path
     log: EventLog
 
-    def measure_before_the_end(self, cases: Sequence[_JudgedCase], step: int) -> None:
-        """As `measure`; the last step is left to `finish`, which measures the merged network."""
+    def at_checkpoint(self, cases: Sequence[_JudgedCase], step: int) -> None:
+        """Ranks of the updates, and Dice; the last step's is left to `finish`, which measures the merged network."""
+        if self.config.method not in METHODS_WITHOUT_UPDATES:
+            ranks = {name: vars(rank) for name, rank in qpg.update_ranks(self.network).items()}
+            self.log.emit("ranks", step=step, layers=ranks)
         if step < self.plan.steps:
             self.measure(cases, step)
 
@@ -180,8 +189,10 @@ class _Run:
         return dice_per_structure(winner, case.reference, case.known)
 
     def finish(self, held_out: Sequence[_JudgedCase]) -> Bundle:
-        """Merge the circuits, write bundle and report."""
-        if self.config.method == "qpg":
+        """Merge what the method generates, write bundle and report."""
+        adapter = None
+        if self.config.method != "full":
+            adapter = qpg.adapter_state(self.network)
             qpg.merge(self.network)
         dice = self.measure(held_out, self.plan.steps)
         numbers = sum(parameter.numel() for parameter in self.network.parameters())
@@ -192,7 +203,8 @@ class _Run:
             seed=self.config.seed,
             trainable_numbers=self.trained,
             network_numbers=numbers,
-            from_base=self.from_base,
+            from_base=self.base_weights is not None,
+            base_weights_sha256=self.base_weights,
             held_out_dice=dice,
         )
         manifest = {
@@ -204,22 +216,39 @@ class _Run:
             "fingerprint": self.measured,
             "training": summary,
         }
-        bundle = Bundle.write(self.out / "bundle", manifest=manifest, state=self.network.state_dict())
+        bundle = Bundle.write(
+            self.out / "bundle",
+            manifest=manifest,
+            state=self.network.state_dict(),
+            adapter=adapter,
+            adapter_config=None if self.method is None else qpg.config_to_json(self.method),
+        )
         write_training_report(self.out, bundle.manifest)
         return bundle
 
 
-def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[nn.Module, int]:
-    """The network to train, with circuits for `qpg`, and the number of trainable numbers."""
+def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[nn.Module, qpg.MethodConfig | None]:
+    """The network to train, with the updates of the chosen method in it, and that method; None: all weights.
+
+    Raises:
+        InputError: if the settings of the method do not fit together or choose no layer.
+    """
     if base is not None:
         network = base.build()
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = plan.network.build()
-    if config.method == "qpg":
-        qpg.inject(network, config.qpg)
-    return network, qpg.trainable_numbers(network)
+    if config.method == "full":
+        return network, None
+    try:
+        method = qpg.method_config(config.method, like=config.qpg, network=network)
+        if isinstance(method, qpg.LoRAConfig) and config.rank is not None:
+            method = replace(method, rank=config.rank)
+        return qpg.inject(network, method), method
+    except qpg.QPGError as error:
+        msg = f"method {config.method}: {error}."
+        raise InputError(msg) from error
 
 
 def output_indices(structures: dict[int, str], labels: Sequence[Structure]) -> dict[int, int]:

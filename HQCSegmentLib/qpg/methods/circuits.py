@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,11 @@ from HQCSegmentLib.qpg.readout import qubits_needed, values
 
 
 class CircuitUpdate(WeightUpdate):
-    """W_c = W0_c + sigma_c * (g_c * T(v(phi_c)) + b_c), with T the coordinates.
+    """W_c = W0_c + sigma_c * (g_c * T(v(start_c + phi_c) - v(start_c)) + b_c), with T the coordinates.
+
+    Around the uniform state (start 0, v(0) = 0) most angles have no effect of first order: of 26 angles of a circuit
+    of 13 qubits 23. Around random angles all of them have. Values at the start are taken off, so that training starts
+    at W0 either way; not where circuits are frozen, or generate all of the weights.
 
     The gain g is exp(s_c) with s_c = 0 at the start, where v is zero. Where v is not zero at the start, because the
     circuits are frozen at random angles, g is itself learned from zero. Where all weights are generated (W0 = 0), s
@@ -28,6 +32,7 @@ class CircuitUpdate(WeightUpdate):
     Attributes:
         angles: phi, (channels, depth, angles per layer) in radians, distance from the uniform start; zero at the
             start, and weight decay pulls towards it.
+        start: Random angles that phi is counted from, (channels, depth, angles per layer); None: zero.
         log_scale: s, (channels,), learned; with frozen circuits `gain`, g, in its place.
         shift: b in units of sigma, (channels,), learned.
         deviation: sigma, the standard deviation of W0 in each channel (where W0 is constant, for example zero: He's
@@ -42,6 +47,7 @@ class CircuitUpdate(WeightUpdate):
         "mapping": "factors",
     }
     deviation: Tensor
+    start: Tensor | None
 
     def __init__(self, base: Tensor, *, view: ChannelView, config: QPGConfig, depth: int, seed: int) -> None:
         """Make the circuits of a layer.
@@ -68,6 +74,12 @@ class CircuitUpdate(WeightUpdate):
             drawn = torch.rand(angles.shape, generator=torch.Generator().manual_seed(seed))
             angles = ((2 * drawn - 1) * math.pi).to(rows)
         self.angles = nn.Parameter(angles, requires_grad=config.train_angles)
+        start = None
+        if config.angle_spread > 0 and config.start == "weights" and config.train_angles:
+            drawn = torch.randn(angles.shape, generator=torch.Generator().manual_seed(seed))
+            start = (config.angle_spread * drawn).to(rows)
+        self.register_buffer("start", start)
+        self._at_start: Tensor | None = None
         self.mapping = (
             QuantumTrainMapping(self.qubits, values=self.coordinates.values, seed=seed).to(rows)
             if config.readout == "mapped"
@@ -99,16 +111,31 @@ class CircuitUpdate(WeightUpdate):
     @staticmethod
     def _generate(updates: Sequence[CircuitUpdate]) -> list[Tensor]:
         first = updates[0].config
-        angles = torch.cat([update.angles for update in updates])
-        # A network may have been turned to half precision after its circuits were made.
-        angles = angles.to(torch.promote_types(angles.dtype, torch.float32))
-        generated = values(
-            angles,
-            numbers=max(update.coordinates.values for update in updates),
-            readout="probability" if first.readout == "mapped" else first.readout,
-            ansatz=first.ansatz,
-        )
-        return list(generated.split([update.view.channels for update in updates]))
+        sizes = [update.view.channels for update in updates]
+
+        def generate(angles: list[Tensor]) -> tuple[Tensor, ...]:
+            together = torch.cat(angles)
+            # A network may have been turned to half precision after its circuits were made.
+            together = together.to(torch.promote_types(together.dtype, torch.float32))
+            return values(
+                together,
+                numbers=max(update.coordinates.values for update in updates),
+                readout="probability" if first.readout == "mapped" else first.readout,
+                ansatz=first.ansatz,
+            ).split(sizes)
+
+        if updates[0].start is None:
+            return list(generate([update.angles for update in updates]))
+        starts = [cast(Tensor, update.start) for update in updates]
+        generated = generate([start + update.angles for start, update in zip(starts, updates, strict=True)])
+        if first.readout == "mapped":  # zero at the start by itself
+            return list(generated)
+        if any(update._at_start is None or update._at_start.device != update.angles.device for update in updates):
+            # The same batch as above, so that at phi = 0 the difference is zero to the last bit.
+            with torch.inference_mode(mode=False), torch.no_grad():
+                for update, block in zip(updates, generate(starts), strict=True):
+                    update._at_start = block.clone()
+        return [block - cast(Tensor, update._at_start) for block, update in zip(generated, updates, strict=True)]
 
     def finish(self, generated: Tensor) -> Tensor:
         """From values of the circuits to the channel's coordinates, (channels, numbers)."""
