@@ -5,17 +5,14 @@ Exit codes: 0 done, 1 the work failed, 2 the input or the usage is wrong, 130 in
 
 from __future__ import annotations
 
-import errno
 import signal
 import sys
-import traceback
 from types import FrameType
 
 import typer
 
 from HQCSegmentLib.cli import check, demo, evaluate, segment, train
-from HQCSegmentLib.cli.output import emit_json, error_console
-from HQCSegmentLib.errors import HQCSegmentError
+from HQCSegmentLib.cli.failures import report
 
 app = typer.Typer(
     name="hqcsegment",
@@ -66,52 +63,12 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = "--json-events" in arguments
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        result = app(arguments, prog_name="hqcsegment", standalone_mode=False)
+        result = app(arguments, prog_name="hqcsegment", standalone_mode=False, obj=debug)
     except typer.Exit as done:
         return done.exit_code
-    except HQCSegmentError as error:
-        return _fail(str(error), error.exit_code, as_json=as_json, debug=debug)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted.", 130, as_json=as_json, debug=debug)
-    except Exception as error:
-        code, message = _explain(error)
-        return _fail(message, code, as_json=as_json, debug=debug)
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error, as_json=as_json, debug=debug)
     return result if isinstance(result, int) else 0
-
-
-def _explain(error: Exception) -> tuple[int, str]:
-    """Exit code and sentence for an error that no command has put in words."""
-    usage = getattr(error, "format_message", None)
-    if usage is not None:  # an error of the command line parser
-        context = getattr(error, "ctx", None)
-        hint = f" See `{context.command_path} --help`." if context is not None else ""
-        return 2, f"{usage().rstrip('.')}.{hint}"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return 1, f"the disk is full ({error.filename or 'while writing'}); free some space and start again."
-    if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
-        place = error.filename2 or error.filename
-        return 2, f"{place} cannot be written, since a file or folder is in its place; choose another place."
-    if isinstance(error, PermissionError):
-        return 2, f"no permission to use {error.filename}; choose another folder."
-    if isinstance(error, MemoryError):
-        return 1, "the computer ran out of memory; use a smaller preset, patch or batch."
-    name = type(error).__name__
-    return 1, f"unexpected {name}: {error}. This is a fault of HQCSegment; --debug shows where."
-
-
-def _fail(message: str, code: int, *, as_json: bool, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    if as_json:
-        emit_json({"event": "error", "message": message})
-    error_console().print(f"[bold red]Error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
-    return code
-
-
-def _plain(message: str) -> str:
-    from rich.markup import escape
-
-    return escape(message)
 
 
 def _take(arguments: list[str], flag: str) -> bool:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from HQCSegmentLib.cli.output import console, emit_json, error_console
-from HQCSegmentLib.errors import HQCSegmentError, InputError
-from HQCSegmentLib.planning.output import OutputFormat, write_segmentation
+from HQCSegmentLib.cli.failures import WRONG_INPUT, in_the_way, report
+from HQCSegmentLib.cli.output import console, emit_json
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.planning.output import OutputFormat, check_source, write_segmentation
 
 if TYPE_CHECKING:
     from HQCSegmentLib.imaging import Segmentation
 
 
 def segment(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Model bundle.", show_default=False)],
     inputs: Annotated[
         list[Path],
@@ -32,7 +34,7 @@ def segment(
     """Segment images with a model.
 
     Results are named after the inputs and lie in the inputs' own geometry. A failed input does not stop the others;
-    the exit code is then 2 (wrong input) or 1 (the work failed).
+    the exit code is then 2 if every failure is a wrong input, else 1.
 
     Example: hqcsegment segment run1/bundle patient7.nii.gz --out results --format nifti --format nrrd
     """
@@ -43,20 +45,19 @@ def segment(
 
     model = Bundle.open(bundle)
     choose_device(device)
+    check_folder(out)
     chosen = list(dict.fromkeys(formats or [OutputFormat.nifti]))
     names = output_names(inputs)
-    code = failed = 0
+    failures = []
     for number, (source, name) in enumerate(zip(inputs, names, strict=True), start=1):
         try:
-            result = segment_image(model, open_image(source, name=name), device=device)
+            image = open_image(source, name=name)
+            for kind in chosen:
+                check_source(image, kind, name=str(source))
+            result = segment_image(model, image, device=device)
             written = [write_segmentation(out, name, result, kind) for kind in chosen]
-        except HQCSegmentError as error:
-            code = max(code, error.exit_code)
-            failed += 1
-            if json_events:
-                emit_json({"event": "error", "case": name, "message": str(error)})
-            else:
-                error_console().print(f"Error: {error}", markup=False, style="red", soft_wrap=True)
+        except Exception as error:
+            failures.append(report(error, as_json=json_events, debug=bool(context.obj), case=name))
             continue
         if json_events:
             emit_json({"event": "progress", "step": number, "of": len(inputs), "case": name})
@@ -65,11 +66,24 @@ def segment(
             console().print(
                 f"{name}: {found} -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True
             )
-    if json_events and code == 0:
+    if json_events and not failures:
         emit_json({"event": "done", "out": str(out), "cases": names})
     elif json_events and len(names) > 1:
-        emit_json({"event": "error", "message": f"{failed} of {len(names)} inputs could not be segmented."})
-    return code
+        emit_json({"event": "error", "message": f"{len(failures)} of {len(names)} inputs could not be segmented."})
+    if not failures:
+        return 0
+    return WRONG_INPUT if set(failures) == {WRONG_INPUT} else 1
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that cannot be made, before anything is done for it.
+
+    Raises:
+        InputError: if it, or a folder that it is to lie in, is a file.
+    """
+    there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(in_the_way(there))
 
 
 def output_names(inputs: list[Path]) -> list[str]:

@@ -28,13 +28,7 @@ def source_series(segmentation: Segmentation, *, output: str) -> SeriesReference
     Raises:
         InputError: if the segmentation was not made from a DICOM series, or no longer has its grid.
     """
-    series = segmentation.series
-    if series is None:
-        msg = (
-            f"{segmentation.name}: {output} must refer to the original images, so the input must be a DICOM "
-            "series; segment the DICOM folder instead of an image file."
-        )
-        raise InputError(msg)
+    series = require_series(segmentation.series, name=segmentation.name, output=output)
     lps = LPS_FROM_RAS @ segmentation.affine
     shape = segmentation.grid.shape
     slices = (0, shape[2] - 1) if shape[2] == len(series.files) else ()
@@ -49,6 +43,26 @@ def source_series(segmentation: Segmentation, *, output: str) -> SeriesReference
         msg = (
             f"{segmentation.name}: the segmentation does not have the grid of its DICOM series; "
             f"resample it to the series before writing {output}."
+        )
+        raise InputError(msg)
+    return series
+
+
+def require_series(series: SeriesReference | None, *, name: str, output: str) -> SeriesReference:
+    """Give the series that an image was read from.
+
+    Args:
+        series: What the image or segmentation knows of it.
+        name: Of the image, for the message.
+        output: What is to be written, for the message.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if series is None:
+        msg = (
+            f"{name}: {output} must refer to the original images, so the input must be a DICOM "
+            "series; segment the DICOM folder instead of an image file, or write another format."
         )
         raise InputError(msg)
     return series

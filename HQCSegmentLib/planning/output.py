@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from HQCSegmentLib.imaging import Segmentation
+    from HQCSegmentLib.imaging import Image, Segmentation
 
 
 class OutputFormat(StrEnum):
@@ -25,6 +25,26 @@ SUFFIXES = {
     OutputFormat.seg: ".seg.dcm",
     OutputFormat.rtstruct: ".rtstruct.dcm",
 }
+
+REFERRING = {OutputFormat.seg: "a DICOM SEG", OutputFormat.rtstruct: "an RT Structure Set"}
+"""Formats that refer to the original DICOM images, with their names."""
+
+
+def check_source(image: Image, output: OutputFormat, *, name: str) -> None:
+    """Refuse an image whose segmentation could not be written in a format, before it is segmented.
+
+    Args:
+        image: What is to be segmented.
+        output: The format.
+        name: Of the image, for the message.
+
+    Raises:
+        InputError: if the format refers to DICOM images and the image is not a DICOM series.
+    """
+    if output in REFERRING:
+        from HQCSegmentLib.planning.dicom_source import require_series
+
+        require_series(image.series, name=name, output=REFERRING[output])
 
 
 def write_segmentation(folder: Path, name: str, segmentation: Segmentation, output: OutputFormat) -> Path:

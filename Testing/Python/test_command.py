@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -334,12 +335,85 @@ def test_a_dicom_patient_is_contoured_in_every_format(dicom_patient: Path, tiny,
     assert [roi.ROIName for roi in dataset.StructureSetROISequence] == ["Body", "Bone"]
 
 
-@pytest.mark.slow
-def test_contours_for_planning_need_the_dicom_images(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
+@pytest.fixture
+def main_in_process(monkeypatch) -> Callable[..., int]:
+    """The command in this process, so that a part of the library can be made to fail."""
+    from HQCSegmentLib.cli import main
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return lambda *arguments: main(list(map(str, arguments)))
+
+
+@pytest.fixture
+def model_without_training(tiny, tmp_path: Path) -> Path:
+    return tiny.write_threshold_bundle(
+        tmp_path / "model", names=("Ball", "Cube"), above=(30, 90), floor=-100, spacing=(1, 1, 2)
+    )
+
+
+@pytest.mark.parametrize("kind", ["rtstruct", "seg"])
+def test_contours_for_planning_need_the_dicom_images_and_nothing_is_computed_without(
+    main_in_process, monkeypatch, capsys, model_without_training, tiny_cohort: Path, tmp_path: Path, kind: str
+):
+    def must_not_run(*_arguments, **_options):
+        raise AssertionError
+
+    monkeypatch.setattr("HQCSegmentLib.inference.segment", must_not_run)
     image = tiny_cohort / "images" / "patient0.nii.gz"
-    error = refused("segment", tiny_bundle, image, "--out", tmp_path / "out", "--format", "rtstruct")
-    assert "patient0" in error
-    assert "DICOM" in error
+    code = main_in_process(
+        "segment", model_without_training, image, "--out", tmp_path / "out", "--format", "nifti", "--format", kind
+    )
+    error = capsys.readouterr().err
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    assert all(part in error for part in (str(image), "DICOM folder", "another format"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def two_images(tiny_cohort: Path) -> list[Path]:
+    return [tiny_cohort / "images" / f"patient{number}.nii.gz" for number in (0, 1)]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_unexpected_failure_stops_neither_the_others_nor_is_it_a_traceback(
+    main_in_process, monkeypatch, capsys, model_without_training, two_images, tmp_path: Path, as_json: bool
+):
+    import HQCSegmentLib.inference
+
+    segment = HQCSegmentLib.inference.segment
+
+    def fail_with_the_first(model, image, **options):
+        if image.name == "patient0":
+            raise ValueError("first\nsecond")
+        return segment(model, image, **options)
+
+    monkeypatch.setattr("HQCSegmentLib.inference.segment", fail_with_the_first)
+    words = ["segment", model_without_training, *two_images, tmp_path / "gone.nii.gz", "--out", tmp_path / "out"]
+    # One of the failures is no wrong input.
+    assert main_in_process(*words, *(["--json-events"] if as_json else [])) == 1
+    printed = capsys.readouterr()
+    unexpected, wrong = printed.err.strip().splitlines()
+    assert all(part in unexpected for part in ("patient0", "ValueError", "first second", "--debug"))
+    assert "gone.nii.gz does not exist" in wrong
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["patient1.nii.gz"]
+    if as_json:
+        events = [json.loads(line) for line in printed.out.splitlines()]
+        assert [event.get("case") for event in events] == ["patient0", "patient1", "gone.nii.gz", None]
+        assert "2 of 3" in events[-1]["message"]
+
+
+def test_debug_shows_where_an_input_failed(
+    main_in_process, monkeypatch, capsys, model_without_training, two_images, tmp_path: Path
+):
+    def fail(*_arguments, **_options):
+        raise ValueError
+
+    monkeypatch.setattr("HQCSegmentLib.inference.segment", fail)
+    assert main_in_process("segment", model_without_training, *two_images, "--out", tmp_path / "out", "--debug") == 1
+    error = capsys.readouterr().err
+    assert error.count("Traceback") == 2
+    assert error.count("in fail") == 2
 
 
 def test_an_unknown_device_is_refused_once(tiny_bundle: Path, tiny_cohort: Path, tmp_path: Path):
@@ -392,7 +466,6 @@ def test_evaluate_names_what_is_missing(tiny_cohort: Path, tmp_path: Path, missi
 @pytest.mark.slow
 def test_the_demo_shows_everything(tmp_path: Path):
     out = tmp_path / "demo"
-    # Fewer steps leave noise, and its hundred thousand contours take minutes to write.
     result = run("demo", "--out", out, "--base-steps", "25", "--steps", "2", "--device", "cpu")
     assert "Trained numbers" in result.stdout
     assert "Research use only" in result.stdout
