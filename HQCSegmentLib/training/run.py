@@ -95,6 +95,8 @@ def finetune(
     cases = [make_training_case(case, plan, outputs) for case in training]
     judged = [make_judged_case(case, plan, outputs) for case in held_out]
 
+    network, method = make_network(plan, config, base)
+
     settings = run_settings(config, plan, measured, base)
     if resume:
         check_same_settings(out, settings, parts)
@@ -103,7 +105,6 @@ def finetune(
     write_json(out / "splits.json", parts.model_dump(mode="json"))
     log = EventLog(out / "events.jsonl", on_event)
     try:
-        network, method = make_network(plan, config, base)
         base_weights = None if base is None else base.manifest.weights_sha256
         trained = qpg.trainable_numbers(network)
         network.to(device)

@@ -15,6 +15,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import HQCSegmentLib as hqc
+from HQCSegmentLib import qpg
 from HQCSegmentLib.errors import InputError, Interrupted, WorkError
 from HQCSegmentLib.imaging import write_array
 
@@ -381,3 +382,44 @@ def test_the_cohort_is_only_read(tiny_cohort: Path, tmp_path, tiny):
     before = contents(cohort)
     train(cohort, tmp_path / "run", tiny)
     assert contents(cohort) == before
+
+
+# Methods
+
+
+@pytest.mark.parametrize("method", ["qpg", "lora", "frozen", "noentangle", "randommap", "norms"])
+def test_base_and_trained_part_together_are_the_model(method: str, tiny_run: Path, tiny_cohort: Path, tmp_path, tiny):
+    base = hqc.Bundle.open(tiny_run / "bundle")
+    tuned = train(tiny_cohort, tmp_path / "run", tiny, base=base, method=method)
+    assert tuned.manifest.training.method == method
+    assert tuned.manifest.training.base_weights_sha256 == base.manifest.weights_sha256
+    assert tuned.manifest.training.trainable_numbers < tuned.manifest.training.network_numbers / 10
+    trained, written = tuned.adapter()
+    network = qpg.inject(base.build(), qpg.config_from_json(written))
+    qpg.load_adapter(network, trained)
+    for name, tensor in qpg.merge(network).state_dict().items():
+        assert torch.equal(tensor, tuned.state()[name])
+
+
+def test_without_updates_a_model_has_no_trained_part_of_its_own(tiny_run: Path):
+    assert hqc.Bundle.open(tiny_run / "bundle").adapter() is None
+
+
+def test_ranks_of_the_updates_are_told_during_training_and_in_the_report(
+    tiny_run: Path, tiny_cohort: Path, tmp_path, tiny
+):
+    train(tiny_cohort, tmp_path / "run", tiny, base=tiny_run / "bundle", method="lora", rank=2)
+    ranks = [event for event in events_of(tmp_path / "run") if event["event"] == "ranks"]
+    assert [event["step"] for event in ranks] == [1, 2, 3]
+    for layer in ranks[-1]["layers"].values():
+        assert layer["numerical"] <= 2 <= layer["full"]
+        assert 0 < layer["stable"] <= 2.001
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "Ranks of the weight updates" in report
+    assert all(name in report for name in ranks[-1]["layers"])
+
+
+def test_settings_of_a_method_that_do_not_fit_are_refused_before_anything_is_written(tiny_cohort: Path, tmp_path, tiny):
+    with pytest.raises(InputError, match="method qpg: `coordinates`"):
+        train(tiny_cohort, tmp_path / "run", tiny, channel="kernel", coordinates="register")
+    assert not (tmp_path / "run").exists()
