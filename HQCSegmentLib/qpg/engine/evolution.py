@@ -19,7 +19,10 @@ differences: (|s0|^2 - |s1|^2) / 2; products: Re(s0 conj(s1)). s0 and s1 have fi
 """
 
 CACHED_BYTES = 2**20
-"""States that are worked on at the same time: they stay in a processor's cache, and their memory is used again."""
+"""States that a processor works on at the same time: they stay in its cache, and their memory is used again."""
+
+DEVICE_BYTES = 2**27
+"""The same for other devices, which need more work at a time to be busy."""
 
 
 def evolve(
@@ -74,7 +77,7 @@ def forward(
     outputs = size // 2 if measure in ("differences", "products") else size
     results = torch.empty(len(left), outputs, dtype=left.real.dtype, device=left.device)
     finals = left.new_empty(len(left), size) if keep and steps else None
-    workspace = left.new_empty(2, _circuits_in_cache(left, right), size)
+    workspace = left.new_empty(2, _circuits_at_once(left, right), size)
     for part in _parts(left, right):
         state, spare = workspace[:, : len(left[part])].unbind(0)
         _product(left[part], right[part], out=state)
@@ -101,9 +104,11 @@ def backward(
     gradient: Tensor,
 ) -> list[Tensor]:
     """Gradients by left, right and every matrix, from the gradient by what was measured."""
-    results = [torch.empty_like(tensor) for tensor in (left, right, *matrices)]
+    # Products with few rows are much faster than those with few columns: factors' gradients come with terms first.
+    by_left, by_right = (factor.new_empty(factor.mT.shape) for factor in (left, right))
+    by_matrix = [torch.empty_like(matrix) for matrix in matrices]
     size = left.shape[1] * right.shape[1]
-    workspace = left.new_empty(4, _circuits_in_cache(left, right), size)
+    workspace = left.new_empty(4, _circuits_at_once(left, right), size)
     for part in _parts(left, right):
         state, costate, spare, spare_costate = workspace[:, : len(left[part])].unbind(0)
         if finals is None:
@@ -111,31 +116,37 @@ def backward(
         else:
             state.copy_(finals[part])
         _costate(state, measure, gradient[part], out=costate)
-        number = len(results)
+        number = len(matrices)
         for step in reversed(steps):
             if isinstance(step, Monomial):
                 step.backward(state, out=spare)
                 step.backward(costate, out=spare_costate)
             else:
                 number -= 1
-                matrix, by_matrix = matrices[number - 2][part], results[number][part]
-                step.backward(state, costate, matrix, out=(spare, spare_costate), by_matrix=by_matrix)
+                step.backward(
+                    state,
+                    costate,
+                    matrices[number][part],
+                    out=(spare, spare_costate),
+                    by_matrix=by_matrix[number][part],
+                )
             state, spare = spare, state
             costate, spare_costate = spare_costate, costate
         costate = costate.unflatten(1, (left.shape[1], right.shape[1]))
-        torch.bmm(costate, right[part], out=results[0][part]).conj_physical_()
-        torch.bmm(costate.transpose(1, 2), left[part], out=results[1][part]).conj_physical_()
-    return results
+        torch.bmm(right[part].mT, costate.mT, out=by_left[part]).conj_physical_()
+        torch.bmm(left[part].mT, costate, out=by_right[part]).conj_physical_()
+    return [by_left.mT, by_right.mT, *by_matrix]
 
 
-def _circuits_in_cache(left: Tensor, right: Tensor) -> int:
-    """How many states are worked on at the same time; on other devices than a processor all."""
+def _circuits_at_once(left: Tensor, right: Tensor) -> int:
+    """How many states are worked on at the same time."""
     each = left.shape[1] * right.shape[1] * left.element_size()
-    return min(len(left), max(1, CACHED_BYTES // each)) if left.device.type == "cpu" else len(left)
+    together = CACHED_BYTES if left.device.type == "cpu" else DEVICE_BYTES
+    return max(1, min(len(left), together // each))
 
 
 def _parts(left: Tensor, right: Tensor) -> Iterator[slice]:
-    size = max(1, _circuits_in_cache(left, right))
+    size = _circuits_at_once(left, right)
     return (slice(start, start + size) for start in range(0, len(left), size))
 
 
