@@ -30,19 +30,30 @@ if TYPE_CHECKING:
     from HQCSegmentLib.qpg.config import NormsAndBiasesConfig as NormsAndBiasesConfig
     from HQCSegmentLib.qpg.config import QPGConfig as QPGConfig
     from HQCSegmentLib.qpg.config import RandomMapConfig as RandomMapConfig
+    from HQCSegmentLib.qpg.drawing import circuit_figure as circuit_figure
+    from HQCSegmentLib.qpg.drawing import circuit_text as circuit_text
     from HQCSegmentLib.qpg.engine import born_probabilities as born_probabilities
     from HQCSegmentLib.qpg.errors import AlreadyInjectedError as AlreadyInjectedError
     from HQCSegmentLib.qpg.errors import NoMatchingLayerError as NoMatchingLayerError
     from HQCSegmentLib.qpg.errors import NotInjectedError as NotInjectedError
     from HQCSegmentLib.qpg.errors import QPGError as QPGError
+    from HQCSegmentLib.qpg.execution import Execution as Execution
+    from HQCSegmentLib.qpg.gate_sets import GATE_SETS as GATE_SETS
     from HQCSegmentLib.qpg.injection import accumulation as accumulation
     from HQCSegmentLib.qpg.injection import inject as inject
     from HQCSegmentLib.qpg.injection import injected_layers as injected_layers
     from HQCSegmentLib.qpg.injection import merge as merge
+    from HQCSegmentLib.qpg.noise import estimated_probabilities as estimated_probabilities
+    from HQCSegmentLib.qpg.noisy_weights import noisy_copy as noisy_copy
     from HQCSegmentLib.qpg.ranks import Ranks as Ranks
     from HQCSegmentLib.qpg.ranks import matrix_ranks as matrix_ranks
     from HQCSegmentLib.qpg.ranks import update_ranks as update_ranks
     from HQCSegmentLib.qpg.reference import qnode as qnode
+    from HQCSegmentLib.qpg.resources import CircuitResources as CircuitResources
+    from HQCSegmentLib.qpg.resources import GateCount as GateCount
+    from HQCSegmentLib.qpg.resources import LayerCircuits as LayerCircuits
+    from HQCSegmentLib.qpg.resources import circuit_resources as circuit_resources
+    from HQCSegmentLib.qpg.resources import layer_circuits as layer_circuits
 
 _PUBLIC = {
     "accounting": (
@@ -69,6 +80,10 @@ _PUBLIC = {
         "QPGConfig",
         "RandomMapConfig",
     ),
+    "drawing": (
+        "circuit_figure",
+        "circuit_text",
+    ),
     "engine": ("born_probabilities",),
     "errors": (
         "AlreadyInjectedError",
@@ -76,18 +91,29 @@ _PUBLIC = {
         "NotInjectedError",
         "QPGError",
     ),
+    "execution": ("Execution",),
+    "gate_sets": ("GATE_SETS",),
     "injection": (
         "accumulation",
         "inject",
         "injected_layers",
         "merge",
     ),
+    "noise": ("estimated_probabilities",),
+    "noisy_weights": ("noisy_copy",),
     "ranks": (
         "Ranks",
         "matrix_ranks",
         "update_ranks",
     ),
     "reference": ("qnode",),
+    "resources": (
+        "CircuitResources",
+        "GateCount",
+        "LayerCircuits",
+        "circuit_resources",
+        "layer_circuits",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

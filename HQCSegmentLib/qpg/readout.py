@@ -49,3 +49,20 @@ def values(
     """
     measure: Measure = "differences" if readout == "signed" else "deviations"
     return simulate(angles, ansatz=ansatz, measure=measure, scaled=True, numbers=numbers, chunk=chunk)
+
+
+def values_of_probabilities(probabilities: Tensor, *, readout: Readout) -> Tensor:
+    """The same values from Born probabilities, exact or estimated ones.
+
+    Args:
+        probabilities: (batch, 2**n), of circuits that start at |0...0>, their angles being the start angles plus phi.
+        readout: "signed" or "probability".
+
+    Returns:
+        (batch, 2**(n-1)) or (batch, 2**n). At the uniform distribution zero only to rounding.
+    """
+    outcomes = probabilities.shape[1]
+    if readout == "signed":
+        positive, negative = probabilities.chunk(2, dim=1)
+        return outcomes / 2 * (positive - negative)
+    return outcomes * probabilities - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from HQCSegmentLib.qpg.errors import QPGError
 
 
 def qnode(
-    *, qubits: int, depth: int, ansatz: str = "ry_cnot_ring", device: str = "default.qubit"
+    *, qubits: int, depth: int, ansatz: str = "ry_cnot_ring", device: str = "default.qubit", seed: int | None = None
 ) -> Callable[..., Any]:
     """PennyLane QNode that returns the Born probabilities of one circuit, or of a batch by broadcasting.
 
@@ -19,6 +20,7 @@ def qnode(
         depth: Layers of rotations.
         ansatz: Circuit family, see `ANSATZES`.
         device: Name of any PennyLane device.
+        seed: Of the device's random numbers, where shots are finite and the device takes a seed.
 
     Returns:
         A QNode of one argument, angles of shape (depth, angles) or (channels, depth, angles), where angles is the
@@ -36,21 +38,11 @@ def qnode(
     """
     import pennylane as qml
 
-    if ansatz not in ANSATZES:
-        msg = f"`ansatz` must be one of {', '.join(ANSATZES)}, got {ansatz!r}"
-        raise QPGError(msg)
-    if qubits < 1 or depth < 1:
-        msg = f"`qubits` and `depth` must be at least 1, got {qubits} and {depth}"
-        raise QPGError(msg)
-    try:
-        chosen = qml.device(device, wires=qubits)
-    except (qml.exceptions.DeviceError, ImportError) as error:
-        msg = f"`device` {device!r} is not available in PennyLane {qml.__version__}: {error}"
-        raise QPGError(msg) from error
-    gates = ANSATZES[ansatz].gates(qubits=qubits, depth=depth)
+    gates = gates_of(qubits=qubits, depth=depth, ansatz=ansatz)
+    chosen = _device(device, qubits=qubits, seed=seed)
     shape = (depth, ANSATZES[ansatz].angles_per_layer(qubits))
 
-    @qml.qnode(chosen, diff_method="backprop" if device == "default.qubit" else "best")
+    @qml.qnode(chosen)
     def circuit(angles: Any) -> Any:
         if tuple(angles.shape[-2:]) != shape:
             msg = f"`angles` must have shape (..., {shape[0]}, {shape[1]}), got {tuple(angles.shape)}"
@@ -60,6 +52,35 @@ def qnode(
         return qml.probs(wires=range(qubits))
 
     return circuit
+
+
+def gates_of(*, qubits: int, depth: int, ansatz: str) -> list[Gate]:
+    """Gates of a circuit, from names and sizes that users give.
+
+    Raises:
+        QPGError: for an unknown ansatz, or sizes below 1.
+    """
+    if ansatz not in ANSATZES:
+        msg = f"`ansatz` must be one of {', '.join(ANSATZES)}, got {ansatz!r}"
+        raise QPGError(msg)
+    if qubits < 1 or depth < 1:
+        msg = f"`qubits` and `depth` must be at least 1, got {qubits} and {depth}"
+        raise QPGError(msg)
+    return ANSATZES[ansatz].gates(qubits=qubits, depth=depth)
+
+
+def _device(name: str, *, qubits: int, seed: int | None) -> Any:
+    import pennylane as qml
+
+    try:
+        if seed is not None:
+            # Devices of plugins need not know of seeds.
+            with contextlib.suppress(TypeError):
+                return qml.device(name, wires=qubits, seed=seed)
+        return qml.device(name, wires=qubits)
+    except (qml.exceptions.DeviceError, ImportError) as error:
+        msg = f"`device` {name!r} is not available in PennyLane {qml.__version__}: {error}"
+        raise QPGError(msg) from error
 
 
 def apply(gate: Gate, angles: Any) -> None:

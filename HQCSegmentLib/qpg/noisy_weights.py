@@ -1,0 +1,93 @@
+"""What finite shots and noise do to a trained network: its weights made from estimated probabilities."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from HQCSegmentLib.qpg.circuits import ANSATZES
+from HQCSegmentLib.qpg.execution import Execution
+from HQCSegmentLib.qpg.injection import Network, merge, start_weight
+from HQCSegmentLib.qpg.methods import CircuitUpdate, hash_seed
+from HQCSegmentLib.qpg.noise import check_feasible, estimated_probabilities
+from HQCSegmentLib.qpg.readout import values, values_of_probabilities
+from HQCSegmentLib.qpg.resources import circuit_updates
+
+
+def noisy_copy(
+    network: Network,
+    execution: Execution,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Network:
+    """A plain network whose weights are made from estimated in place of exact probabilities.
+
+    All other trained numbers (scales, shifts, biases, normalisation) are those of the network. Under exact conditions
+    the result is that of `merge`, to rounding.
+
+    Args:
+        network: After `inject` with a QPGConfig; it is not changed.
+        execution: Shots, noise and device.
+        seed: Of all random draws.
+        on_progress: Called with (circuits done, of) now and then.
+
+    Returns:
+        A merged deep copy.
+
+    Raises:
+        QPGError: if the network carries no circuits, if they are too large for the noise asked for, or if the device
+            cannot run them.
+
+    Examples:
+        >>> network = inject(nn.Sequential(nn.Conv2d(16, 8, 3)), QPGConfig())
+        >>> noisy_copy(network, Execution(shots=1000))
+        Sequential(
+          (0): Conv2d(16, 8, kernel_size=(3, 3), stride=(1, 1))
+        )
+    """
+    copied = copy.deepcopy(network)
+    carrying = circuit_updates(copied)
+    for _, _, update in carrying:
+        check_feasible(update.qubits, execution)
+    circuits = sum(update.view.channels for *_, update in carrying)
+    weights = []
+    done = 0
+    with torch.no_grad():
+        for order, (_, layer, update) in enumerate(carrying):
+
+            def report(number: int, before: int = done) -> None:
+                if on_progress is not None:
+                    on_progress(before + number, circuits)
+
+            generated = _estimated_values(update, execution, seed=hash_seed(seed, order), on_progress=report)
+            weights.append(update.assemble(start_weight(layer), update.scaled(generated)))
+            done += update.view.channels
+        merge(copied)
+        for (_, layer, _), weight in zip(carrying, weights, strict=True):
+            layer.weight.copy_(weight)  # type: ignore[operator]
+    return copied
+
+
+def _estimated_values(
+    update: CircuitUpdate, execution: Execution, *, seed: int, on_progress: Callable[[int], None]
+) -> Tensor:
+    """Values of a layer's circuits, (channels, values), as `CircuitUpdate.scaled` takes them."""
+    config, angles = update.config, update.angles
+    readout = "probability" if config.readout == "mapped" else config.readout
+    uniform = ANSATZES[config.ansatz].start_angles(qubits=update.qubits, depth=update.depth)
+    phi = angles.double() if update.start is None else angles.double() + update.start
+    theta = phi + torch.tensor(uniform, dtype=phi.dtype, device=phi.device)
+    probabilities = estimated_probabilities(
+        theta, execution, ansatz=config.ansatz, seed=seed, on_progress=on_progress
+    ).to(phi)
+    generated = values_of_probabilities(probabilities, readout=readout)
+    if update.start is not None and config.readout != "mapped":
+        # Values at the start are constants, known exactly without a quantum computer.
+        numbers = update.coordinates.values
+        at_start = values(update.start.double(), numbers=numbers, readout=readout, ansatz=config.ansatz)
+        generated = generated[:, :numbers] - at_start[:, :numbers]
+    return generated.to(torch.promote_types(angles.dtype, torch.float32))
