@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from HQCSegmentLib.errors import InputError
 
@@ -75,6 +77,8 @@ def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
     Raises:
         InputError: for a value that the model does not take.
     """
+    for name, value in settings.items():
+        _check_list(name, model.model_fields[name], value)
     coerced = {name: _number(model.model_fields[name].annotation, value) for name, value in settings.items()}
     try:
         return model(**coerced)
@@ -84,6 +88,38 @@ def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
         reason = first["msg"][0].lower() + first["msg"][1:]
         msg = f"{option} {settings.get(str(first['loc'][0]), '')!r} is not possible: {reason}."
         raise InputError(msg) from error
+
+
+def _check_list(name: str, field: FieldInfo, value: Any) -> None:
+    """Refuse a setting of one number for each axis that is none; in plainer words than the model's own.
+
+    Raises:
+        InputError: if there are too few or too many numbers, or one is not a size.
+    """
+    kinds = [part for part in (field.annotation, *get_args(field.annotation)) if get_origin(part) is tuple]
+    if not kinds or value is None:
+        return
+    number, *others = get_args(kinds[0])
+    counts, words = ((2, 3), "two or three") if others == [...] else ((3,), "three")
+    parts = [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
+    if len(parts) in counts and all(_is_size(part, number) for part in parts):
+        return
+    flag = f"--{name.replace('_', '-')}"
+    kind, example = ("whole numbers", "32,32,32") if number is int else ("numbers", "1.5,1.5,3")
+    meaning = str(field.description).partition(" (")[0]
+    msg = (
+        f"{flag} {','.join(parts)} is not possible: it takes {words} {kind} above 0, separated by commas ({meaning}); "
+        f"for example {flag} {example}."
+    )
+    raise InputError(msg)
+
+
+def _is_size(text: str, number: type) -> bool:
+    """Whether a text is a positive, finite number of a type."""
+    try:
+        return 0 < number(text) < math.inf
+    except ValueError:
+        return False
 
 
 def _number(annotation: Any, value: Any) -> Any:

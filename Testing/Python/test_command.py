@@ -47,6 +47,15 @@ def events_of(result: subprocess.CompletedProcess[str]) -> list[dict]:
 
 
 @pytest.fixture
+def main_in_process(monkeypatch) -> Callable[..., int]:
+    """The command in this process, so that a part of the library can be made to fail."""
+    from HQCSegmentLib.cli import main
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return lambda *arguments: main(list(map(str, arguments)))
+
+
+@pytest.fixture
 def cohort(tiny_cohort: Path, tmp_path: Path) -> Path:
     """A cohort that a test may spoil."""
     return Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
@@ -92,6 +101,30 @@ def test_wrong_usage_gets_one_sentence(tmp_path: Path, monkeypatch, arguments: l
     error = refused(*arguments)
     assert all(part in error for part in said)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", ["32", "a,b,c", "32.5,32,32", "32,,32", ",", "0,32,32", "32,-32,32", "8,8,8,8"])
+def test_a_patch_that_is_none_is_refused(main_in_process, capsys, value: str):
+    assert main_in_process("train", "cohort", "--out", "run", f"--patch={value}") == 2
+    assert capsys.readouterr().err == (
+        f"Error: --patch {value} is not possible: it takes two or three whole numbers above 0, separated by commas "
+        "(voxels of a patch along R, A, S); for example --patch 32,32,32.\n"
+    )
+
+
+@pytest.mark.parametrize("value", ["1", "1,1", "a,b,c", "1,,1", "0,1,1", "1,-1,1", "nan,1,1", "inf,1,1", "1,1,1,1"])
+def test_a_spacing_that_is_none_is_refused(main_in_process, capsys, value: str):
+    assert main_in_process("train", "cohort", "--out", "run", f"--spacing={value}") == 2
+    assert capsys.readouterr().err == (
+        f"Error: --spacing {value} is not possible: it takes three numbers above 0, separated by commas "
+        "(working spacing in mm along R, A, S); for example --spacing 1.5,1.5,3.\n"
+    )
+
+
+def test_sizes_in_a_file_of_settings_are_looked_at_too(main_in_process, capsys, tmp_path: Path):
+    (tmp_path / "settings.json").write_text('{"spacing": [1, 1, 0], "patch": null}')
+    assert main_in_process("train", "cohort", "--out", "run", "--config", tmp_path / "settings.json") == 2
+    assert "--spacing 1,1,0 is not possible" in capsys.readouterr().err
 
 
 def test_without_a_command_the_help_is_shown():
@@ -333,15 +366,6 @@ def test_a_dicom_patient_is_contoured_in_every_format(dicom_patient: Path, tiny,
         assert dataset.PatientID == slice_of_ct.PatientID
         assert dataset.StudyInstanceUID == slice_of_ct.StudyInstanceUID
     assert [roi.ROIName for roi in dataset.StructureSetROISequence] == ["Body", "Bone"]
-
-
-@pytest.fixture
-def main_in_process(monkeypatch) -> Callable[..., int]:
-    """The command in this process, so that a part of the library can be made to fail."""
-    from HQCSegmentLib.cli import main
-
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    return lambda *arguments: main(list(map(str, arguments)))
 
 
 @pytest.fixture
