@@ -39,6 +39,12 @@ class TrainConfig(BaseModel):
         "start weights' singular directions",
     )
     channel: Channel = Field(default="filter", description="what owns a circuit: an output filter, or each kernel")
+    angle_spread: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="deviation in radians of random angles that circuits start around (0: the uniform state)",
+    )
     rank: int | None = Field(
         default=None, ge=1, description="rank of lora (default: as many trained numbers as qpg, or nearest to it)"
     )
@@ -57,7 +63,12 @@ class TrainConfig(BaseModel):
         ge=0,
         description="patients to hold out and measure Dice on (default: a fifth, at least 1)",
     )
-    learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of ordinary weights")
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="learning rate of ordinary weights (default: 0.003 for full and lora from a base, 0.001 for full "
+        "from scratch, else 0.01)",
+    )
     angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")
     scale_rate: float = Field(default=1e-2, gt=0, description="learning rate of circuit scales and shifts")
     factor_rate: float = Field(
@@ -78,5 +89,6 @@ class TrainConfig(BaseModel):
             ansatz=self.ansatz,
             coordinates=self.coordinates,
             channel=self.channel,
+            angle_spread=self.angle_spread,
             seed=self.seed,
         )

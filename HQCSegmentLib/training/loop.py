@@ -40,7 +40,8 @@ class Loop:
     Attributes:
         network: With or without circuits.
         source: Of the batches.
-        config: Learning rates and seed.
+        config: Learning rates of what a method trains, and weight decays.
+        learning_rate: Of ordinary weights.
         steps: Optimizer steps in all.
         device: Where to compute.
         folder: Of the checkpoints.
@@ -50,6 +51,7 @@ class Loop:
     network: nn.Module
     source: PatchSource
     config: TrainConfig
+    learning_rate: float
     steps: int
     device: torch.device
     folder: Path
@@ -74,7 +76,7 @@ class Loop:
                 self.network,
                 angle_rate=self.config.angle_rate,
                 scale_rate=self.config.scale_rate,
-                classical_rate=self.config.learning_rate,
+                classical_rate=self.learning_rate,
                 factor_rate=self.config.factor_rate,
                 angle_decay=self.config.angle_decay,
                 classical_decay=self.config.weight_decay,

@@ -12,12 +12,21 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec, specify
 from HQCSegmentLib.planning.structure_names import structure_for
-from HQCSegmentLib.training.config import TrainConfig
+from HQCSegmentLib.training.config import Method, TrainConfig
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
 """Largest patch: fits a laptop's memory with every network of the catalogue."""
 
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
+
+LEARNING_RATES: dict[Method, float] = {"full": 3e-3, "lora": 3e-3}
+"""Of ordinary weights in fine-tuning, by method; where few of them are trained, a higher one is better (measured on
+hippocampus, Docs/results.md)."""
+
+OTHER_LEARNING_RATE = 1e-2
+
+LEARNING_RATE_FROM_SCRATCH = 1e-3
+"""Of all weights."""
 
 
 class Plan(BaseModel):
@@ -30,6 +39,7 @@ class Plan(BaseModel):
     preprocessing: Preprocessing
     inference: Inference
     steps: int
+    learning_rate: float = Field(description="of ordinary weights")
     reasons: tuple[str, ...] = Field(description="why, in words")
 
 
@@ -63,6 +73,7 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         preprocessing=preprocessing,
         inference=Inference(window=window),
         steps=config.steps or STEPS_FROM_SCRATCH,
+        learning_rate=choose_learning_rate(config, from_base=False),
         reasons=tuple(reasons),
     )
 
@@ -101,8 +112,18 @@ def plan_from_base(config: TrainConfig, base: Manifest, structures: dict[int, st
         preprocessing=base.preprocessing,
         inference=inference,
         steps=config.steps or STEPS_FROM_BASE,
+        learning_rate=choose_learning_rate(config, from_base=True),
         reasons=("network, structures and preparation: the base model's",),
     )
+
+
+def choose_learning_rate(config: TrainConfig, *, from_base: bool) -> float:
+    """Learning rate of ordinary weights: as asked, or what is good for the method."""
+    if config.learning_rate is not None:
+        return config.learning_rate
+    if config.method == "full" and not from_base:
+        return LEARNING_RATE_FROM_SCRATCH
+    return LEARNING_RATES.get(config.method, OTHER_LEARNING_RATE)
 
 
 def choose_patch(

@@ -117,7 +117,7 @@ def finetune(
             seed=config.seed,
             vary=augmentation(dims=plan.network.dims) if config.augment else None,
         )
-        loop = Loop(network, source, config, plan.steps, device, out / "checkpoints", log)
+        loop = Loop(network, source, config, plan.learning_rate, plan.steps, device, out / "checkpoints", log)
         loop.run(resume=resume, on_checkpoint=lambda step: run.at_checkpoint(judged, step))
         bundle = run.finish(judged)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)

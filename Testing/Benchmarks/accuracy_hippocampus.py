@@ -4,16 +4,16 @@ A base model is trained on 100 cases. Other cases are changed as another scanner
 field, noise; see `other_site`). Each method fine-tunes the base on 4 of them, and Dice is measured on 40 others of
 that site, with several seeds that draw other training cases and other random numbers.
 
-    python Testing/Benchmarks/accuracy_hippocampus.py --out STUDY [--methods qpg,full] [--seeds 3]
+    python Testing/Benchmarks/accuracy_hippocampus.py --out STUDY [--methods qpg,full] [--cases 4] [--seeds 3]
 
-Finished parts are kept in STUDY, so that the command can be stopped and started again. Writes STUDY/results.json
-and prints the table. About 25 minutes on 2 cores.
+A method may be given other settings than the defaults: `qpg:depth=4:angle_spread=0.5`. Finished parts are kept in
+STUDY, so that the command can be stopped and started again, and several may work in one STUDY at different methods.
+Writes STUDY/results.json and prints the table. About 25 minutes on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import time
@@ -69,18 +69,17 @@ def measure(bundle: Any, cohort: Any, names: list[str]) -> dict[str, float]:
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
-def fine_tune(site: Any, base: Any, *, method: str, names: list[str], out: Path, arguments: argparse.Namespace) -> Any:
+def settings_of(variant: str) -> dict[str, str]:
+    """Settings of a method as it is written on the command line, `method:name=value:...`."""
+    method, *settings = variant.split(":")
+    return {"method": method, **dict(setting.split("=", 1) for setting in settings)}
+
+
+def fine_tune(site: Any, base: Any, *, variant: str, names: list[str], seed: int, steps: int, out: Path) -> Any:
     """One run; an existing result is used again."""
     if (out / "bundle" / "bundle.json").exists():
         return hqc.Bundle.open(out / "bundle")
-    config = hqc.TrainConfig(
-        method=method,
-        steps=arguments.steps,
-        batch=2,
-        held_out=0,
-        seed=int(out.name[-1]),
-        **arguments.settings,
-    )
+    config = hqc.TrainConfig(**{"steps": steps, "batch": 2, "held_out": 0, "seed": seed, **settings_of(variant)})
     return hqc.finetune(site.subset(names), base=base, config=config, out=out, resume=out.exists())
 
 
@@ -91,16 +90,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("HQC_DATA", "../shared/data")) / "hippocampus")
     parser.add_argument("--methods", default="qpg,full", help="methods to compare")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--cases", type=int, default=4, help="training cases of the other site")
+    parser.add_argument("--cases", default="4", help="training cases of the other site, such as 2,4")
     parser.add_argument("--steps", type=int, default=250, help="steps of fine-tuning")
-    parser.add_argument("--base-steps", type=int, default=1500, help="steps of the base model")
-    parser.add_argument(
-        "--settings", type=json.loads, default={}, help='further settings as JSON: {"angle_rate": 0.01}'
-    )
+    parser.add_argument("--base-steps", type=int, default=2000, help="steps of the base model")
     parser.add_argument(
         "--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested"
     )
-    parser.add_argument("--tag", default="", help="name of the settings in the run folders")
     arguments = parser.parse_args()
 
     cohort = hqc.Cohort.open(arguments.data)
@@ -124,34 +119,33 @@ def main() -> None:
 
     rows: list[dict[str, Any]] = []
 
-    def add(method: str, seed: int | None, trained: int, dice: dict[str, float], seconds: float) -> None:
+    def add(method: str, cases: int, seed: int | None, trained: int, dice: dict[str, float], seconds: float) -> None:
         mean = float(np.mean(list(dice.values())))
-        rows.append({"method": method, "seed": seed, "trainable_numbers": trained, "dice": dice, "mean": mean})
-        print(
-            f"{method:14} seed {seed}  {trained:>9,} numbers  mean Dice {mean:.3f}  {seconds:.0f} s",
-            flush=True,
-        )
+        row = {"method": method, "cases": cases, "seed": seed, "trainable_numbers": trained, "dice": dice}
+        rows.append({**row, "mean": mean, "seconds": seconds})
+        print(f"{method:30} {cases} cases, seed {seed}  {trained:>9,} numbers  mean Dice {mean:.3f}  {seconds:.0f} s")
 
     full_size = base.manifest.training.network_numbers
-    add("base, own site", None, full_size, measure(base, cohort, test), 0)
-    add("base, other site", None, full_size, measure(base, site, test), 0)
-    for seed in range(arguments.seeds):
-        drawn = random.Random(seed).sample(pool, arguments.cases)
-        for method in arguments.methods.split(","):
-            start = time.monotonic()
-            out = arguments.out / f"{method}{arguments.tag}-{arguments.cases}-cases-seed-{seed}"
-            bundle = fine_tune(site, base, method=method, names=drawn, out=out, arguments=arguments)
-            seconds = time.monotonic() - start
-            trained = bundle.manifest.training.trainable_numbers
-            add(method + arguments.tag, seed, trained, measure(bundle, site, test), seconds)
+    add("base, own site", BASE_CASES, None, full_size, measure(base, cohort, test), 0)
+    add("base, other site", BASE_CASES, None, full_size, measure(base, site, test), 0)
+    for cases in map(int, arguments.cases.split(",")):
+        for seed in range(arguments.seeds):
+            drawn = random.Random(seed).sample(pool, cases)
+            for variant in arguments.methods.split(","):
+                start = time.monotonic()
+                out = arguments.out / f"{variant.replace(':', '-')}-{cases}-cases-seed-{seed}"
+                bundle = fine_tune(site, base, variant=variant, names=drawn, seed=seed, steps=arguments.steps, out=out)
+                seconds = time.monotonic() - start
+                trained = bundle.manifest.training.trainable_numbers
+                add(variant, cases, seed, trained, measure(bundle, site, test), seconds)
 
-    print("\n| what is trained | trainable numbers | mean Dice per seed | mean |\n|---|---|---|---|")
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == method]
+    print("\n| what is trained | cases | trainable numbers | mean Dice per seed | mean |\n|---|---|---|---|---|")
+    for method, cases in dict.fromkeys((row["method"], row["cases"]) for row in rows):
+        own = [row for row in rows if (row["method"], row["cases"]) == (method, cases)]
         values = [row["mean"] for row in own]
         each = " ".join(f"{value:.3f}" for value in values)
-        print(f"| {method} | {own[0]['trainable_numbers']:,} | {each} | {np.mean(values):.3f} |")
-    write_json(arguments.out / f"results{arguments.tag}.json", rows)
+        print(f"| {method} | {cases} | {own[0]['trainable_numbers']:,} | {each} | {np.mean(values):.3f} |")
+    write_json(arguments.out / "results.json", rows)
 
 
 if __name__ == "__main__":
