@@ -31,13 +31,13 @@ SMALL_BYTES = 2**26
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """How circuits of one shape are simulated.
 
     Attributes:
         program: The circuit.
         measure: What is read.
-        from_uniform: Start from all amplitudes 1 rather than from |0...0>; H at the start otherwise adds its norm.
+        scaled: Start from all amplitudes 1 (angles are distances from the uniform start), rather than from |0...0>.
         cut: Qubits of the left half.
         stages: How many stages are done on factors.
         rows: How many rows of the left half (for each half of the state, where two are read) are needed.
@@ -71,30 +71,36 @@ class _Plan:
         left, right, steps, matrices, measure = self.build(angles)
         return evolve(left, right, steps=steps, matrices=matrices, measure=measure)
 
-    def circuits_at_once(self, circuits: int, itemsize: int) -> int:
-        """Largest number that keeps the peak memory bounded."""
-        qubits, cut, depth_later = self.program.qubits, self.cut, len(self.program.stages) - self.stages
-        itemsize *= 1 if self.program.is_real else 2
+    @property
+    def later_stages(self) -> int:
+        """How many stages are done on states."""
+        return len(self.program.stages) - self.stages
+
+    def bytes_of_one(self, itemsize: int) -> int:
+        """What autograd keeps of one circuit's factors and matrices (measured), for angles of this itemsize."""
+        qubits, cut = self.program.qubits, self.cut
         crossed = [stage for stage in self.program.stages[: self.stages] if isinstance(stage, Fixed)]
         terms = 2 ** sum(crossings(stage.gates, cut) for stage in crossed)
-        # What autograd keeps of the factors, and of the matrices of later stages, in numbers; measured.
         halves = 6 * terms * (2**cut + 2 ** (qubits - cut))
-        matrices = 3 * depth_later * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
-        state = itemsize * 2**qubits
-        # Results, their gradient and final states of all circuits are there all the time.
-        kept = 3 if depth_later else 2
-        allowed = max((PEAK_STATES - kept) * circuits * state, SMALL_BYTES)
-        parts = -(-circuits * itemsize * (halves + matrices) // allowed)
+        matrices = 3 * self.later_stages * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
+        return (halves + matrices) * itemsize * (1 if self.program.is_real else 2)
+
+    def circuits_at_once(self, circuits: int, itemsize: int) -> int:
+        """How many circuits keep the peak memory bounded; as equal parts as they can be."""
+        states = circuits * itemsize * (1 if self.program.is_real else 2) * 2**self.program.qubits
+        # Results, their gradient and, with later stages, final states of all circuits are there all the time.
+        allowed = max((PEAK_STATES - (3 if self.later_stages else 2)) * states, SMALL_BYTES)
+        parts = -(-circuits * self.bytes_of_one(itemsize) // allowed)
         return max(1, -(-circuits // max(1, parts)))
 
 
 @lru_cache(maxsize=256)
-def _plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int) -> _Plan:
+def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int) -> Plan:
     program = compiled(ansatz, qubits=qubits, depth=depth)
     # A first qubit that is a sign does not count for balance.
     cut = max(1, (qubits + 1) // 2 if measure == "differences" else qubits // 2)
     rows = -(-numbers // 2 ** (qubits - cut))
-    return _Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows)
+    return Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows)
 
 
 def simulate(
@@ -121,18 +127,18 @@ def simulate(
         msg = f"`chunk` must be a whole number of at least 1, got {chunk!r}"
         raise QPGError(msg)
     everything = 2 ** (qubits - 1) if measure in ("differences", "products") else 2**qubits
-    plan = _plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything)
-    size = chunk or plan.circuits_at_once(len(angles), angles.element_size())
+    how = plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything)
+    size = chunk or how.circuits_at_once(len(angles), angles.element_size())
     if size >= len(angles):
-        return plan.values(angles)
-    return _InChunks.apply(angles, plan, size)
+        return how.values(angles)
+    return _InChunks.apply(angles, how, size)
 
 
 class _InChunks(torch.autograd.Function):
     """A few circuits at a time, forward and backward; only results and final states of all are kept."""
 
     @staticmethod
-    def forward(ctx: Any, angles: Tensor, plan: _Plan, size: int) -> Tensor:
+    def forward(ctx: Any, angles: Tensor, plan: Plan, size: int) -> Tensor:
         results: Tensor | None = None
         finals: list[Tensor] = []
         for start in range(0, len(angles), size):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from HQCSegmentLib import qpg
+from HQCSegmentLib.qpg.engine import simulation
 from HQCSegmentLib.qpg.engine.evolution import evolve
 from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
 from HQCSegmentLib.qpg.engine.operations import operations
@@ -21,7 +22,7 @@ FLOAT32 = 1e-5
 """Most by which probabilities in float32 may be off."""
 
 ALL_SIZES = [(qubits, depth) for qubits in range(1, 11) for depth in range(1, 5)]
-SOME_SIZES = [(1, 1), (1, 3), (2, 1), (2, 2), (2, 4), (3, 3), (4, 2), (5, 4), (6, 2), (7, 1), (9, 2)]
+SOME_SIZES = [(1, 3), (2, 1), (2, 2), (3, 3), (4, 2), (5, 4), (7, 1)]
 DEEP_SIZES = [(3, 8), (6, 7), (8, 5), (9, 8)]
 SIZES = [
     pytest.param(
@@ -70,8 +71,7 @@ def test_the_qnode_also_takes_the_angles_of_one_circuit(ansatz: str, random_angl
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-@pytest.mark.parametrize("depth", [1, 2, 4])
-@pytest.mark.parametrize("qubits", [2, 3, 7])
+@pytest.mark.parametrize(("qubits", "depth"), [(2, 2), (3, 1), (4, 4), (7, 2)])
 @pytest.mark.parametrize("ansatz", ANSATZES)
 def test_readouts_equal_their_formulas_on_pennylanes_probabilities(
     ansatz: str, qubits: int, depth: int, readout: str, random_angles, assert_equal_with_gradient
@@ -91,7 +91,7 @@ def test_readouts_equal_their_formulas_on_pennylanes_probabilities(
 
 
 @pytest.mark.parametrize("ansatz", ANSATZES)
-@pytest.mark.parametrize(("qubits", "depth"), [(1, 1), (2, 2), (5, 3), (8, 4), (10, 8)])
+@pytest.mark.parametrize(("qubits", "depth"), [(1, 1), (5, 3), (9, 8)])
 def test_float32_in_gives_float32_out(ansatz: str, qubits: int, depth: int, random_angles, with_gradient):
     def engine(angles: torch.Tensor) -> torch.Tensor:
         return qpg.born_probabilities(angles, ansatz=ansatz)
@@ -118,7 +118,7 @@ def simulated(ansatz: str, angles: torch.Tensor, *, qubits: int, cut: int, max_t
 
 
 @pytest.mark.parametrize("ansatz", ANSATZES)
-@pytest.mark.parametrize("qubits", [2, 3, 6])
+@pytest.mark.parametrize("qubits", [2, 5])
 def test_factors_and_states_agree_wherever_the_cut_is(
     ansatz: str, qubits: int, random_angles, assert_equal_with_gradient
 ):
@@ -149,7 +149,7 @@ def test_all_methods_pass_gradcheck(ansatz: str, max_terms: int, random_angles):
 @pytest.mark.parametrize("depth", [2, 5])
 def test_chunks_change_nothing(ansatz: str, depth: int, readout: str, random_angles, assert_equal_with_gradient):
     angles = random_angles(ansatz, circuits=7, qubits=5, depth=depth)
-    for chunk in (1, 3, 7, 100):
+    for chunk in (1, 3, 7, 100) if ansatz == DEFAULT else (3,):
         assert_equal_with_gradient(
             lambda phi, size=chunk: values(phi, numbers=13, readout=readout, ansatz=ansatz, chunk=size)[:, :13],
             lambda phi: values(phi, numbers=13, readout=readout, ansatz=ansatz)[:, :13],
@@ -160,6 +160,18 @@ def test_chunks_change_nothing(ansatz: str, depth: int, readout: str, random_ang
             lambda a: qpg.born_probabilities(a, ansatz=ansatz),
             angles,
         )
+
+
+@pytest.mark.parametrize("ansatz", ANSATZES)
+@pytest.mark.parametrize(("qubits", "depth"), [(8, 2), (12, 3), (13, 4), (14, 8)])
+def test_many_circuits_are_done_in_equal_parts_of_bounded_memory(ansatz: str, qubits: int, depth: int):
+    plan = simulation.plan(ansatz, qubits, depth, "differences", True, 2 ** (qubits - 1))
+    circuits = 2**25 // 2**qubits  # 2**25 amplitudes, more than is small
+    states = circuits * 2**qubits * (4 if qpg.ANSATZES[ansatz].is_real else 8)
+    at_once = plan.circuits_at_once(circuits, 4)
+    kept = 3 if plan.later_stages else 2
+    assert kept * states + at_once * plan.bytes_of_one(4) <= simulation.PEAK_STATES * states + plan.bytes_of_one(4)
+    assert plan.circuits_at_once(4, 4) == 4
 
 
 def test_a_graph_can_be_walked_twice(random_angles):
@@ -197,8 +209,8 @@ def test_asking_for_fewer_numbers_gives_the_first_of_them(
 
 
 @pytest.mark.parametrize("ansatz", ANSATZES)
-@pytest.mark.parametrize("numbers", [1, 5, 8])
-@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("numbers", [5, 8])
+@pytest.mark.parametrize("depth", [2, 4])
 @pytest.mark.parametrize("readout", READOUTS)
 def test_readouts_pass_gradcheck(readout: str, depth: int, numbers: int, ansatz: str, random_angles):
     phi = random_angles(ansatz, circuits=2, qubits=qubits_needed(8, readout), depth=depth).requires_grad_()
@@ -215,10 +227,10 @@ def test_a_circuit_has_just_enough_qubits(numbers: int, signed: int, probability
 
 
 @pytest.mark.parametrize("readout", READOUTS)
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
 @pytest.mark.parametrize("ansatz", ANSATZES)
 def test_zero_angles_give_exactly_zero(ansatz: str, depth: int, readout: str):
-    for qubits in range(2, 14):
+    for qubits in range(2, 14) if ansatz == DEFAULT else (2, 3, 8, 13):
         angles, size = zeros(ansatz, qubits=qubits, depth=depth), full_size(qubits, readout)
         result = values(angles, numbers=size, readout=readout, ansatz=ansatz)
         assert result.shape == (2, size)
@@ -229,9 +241,8 @@ def test_zero_angles_give_exactly_zero(ansatz: str, depth: int, readout: str):
 # Whatever finite angles an optimizer reaches
 
 
-@pytest.mark.parametrize("angle", [0.0, math.pi, -2 * math.pi, 1e6, -1e6])
-@pytest.mark.parametrize("depth", [1, 2, 4])
-@pytest.mark.parametrize("qubits", [2, 6, 11])
+@pytest.mark.parametrize("angle", [0.0, math.pi, -1e6])
+@pytest.mark.parametrize(("qubits", "depth"), [(2, 1), (6, 2), (11, 4)])
 @pytest.mark.parametrize("ansatz", ANSATZES)
 def test_no_nan_for_finite_float32_angles(ansatz: str, qubits: int, depth: int, angle: float, with_gradient):
     angles = zeros(ansatz, qubits=qubits, depth=depth) + angle
