@@ -10,6 +10,9 @@ from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_labels
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.image_files import image_stem
 
+IGNORE = "ignore"
+"""Name that nnU-Net gives to the value of voxels that nobody has looked at; it is no structure."""
+
 DESCRIPTION = "nnU-Net raw or Medical Segmentation Decathlon (imagesTr/, labelsTr/, dataset.json)"
 
 
@@ -36,7 +39,9 @@ def find(path: Path) -> Found | None:
     stems = [(image_stem(image).removesuffix("_0000") if numbered else image_stem(image), image) for image in files]
     label_of = matching_labels(labels, [stem for stem, _ in stems])
     cases = [Case(name=stem, image=image, label=label_of[stem], patient=stem) for stem, image in stems]
-    return Found("nnU-Net raw or Decathlon", cases, _structures(content.get("labels"), description))
+    structures = _structures(content.get("labels"), description)
+    _refuse_ignored(structures, description)
+    return Found("nnU-Net raw or Decathlon", cases, structures)
 
 
 def _structures(labels: Any, path: Path) -> dict[int, str]:
@@ -52,3 +57,15 @@ def _structures(labels: Any, path: Path) -> dict[int, str]:
             return {int(value): str(name) for value, name in labels.items() if int(value) != 0}
     msg = f"{path}: `labels` must name a whole number for every structure (no regions), got {labels!r}."
     raise InputError(msg)
+
+
+def _refuse_ignored(structures: dict[int, str], path: Path) -> None:
+    """Refuse labels of voxels to be ignored: training would take them for a structure or for background."""
+    for value, name in structures.items():
+        if name.lower() == IGNORE:
+            msg = (
+                f"{path}: the label {name!r} (value {value}) marks voxels to be left out of training, which is not "
+                "supported so far; label these voxels in all label maps, or leave out the cases that have some, and "
+                f"remove {name!r} from `labels`."
+            )
+            raise InputError(msg)
