@@ -50,8 +50,10 @@ class Case:
             InputError: naming case and file, if a file is missing or unreadable, image and label map are not on the
                 same grid, or the label map holds values that are not in `structures`.
         """
+        from HQCSegmentLib.cohort.rtstruct import is_structure_set
+
         image = self.read_image()
-        if self.label.suffix.lower() == ".dcm":
+        if is_structure_set(self.label):
             array, known = self._from_structure_set(image, structures)
         else:
             array, known = self._from_label_map(image, structures), frozenset(structures)

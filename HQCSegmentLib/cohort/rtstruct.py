@@ -10,11 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging.dicom_series import read_tags
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.image import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
+"""SOP Class UID of RT Structure Set Storage (DICOM PS3.4 B.5)."""
 
 CLOSED_CONTOURS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Contour Geometric Types (3006,0042) that enclose an area; points and open lines are passed over."""
@@ -26,6 +30,12 @@ SAME_PLANE_SLICES = 0.01
 """Contours nearer than this along the normal lie in the same plane, in units of the slice distance."""
 
 Mask = npt.NDArray[np.bool_]
+
+
+def is_structure_set(path: Path) -> bool:
+    """Whether a file is an RT Structure Set, by its content; planning systems give it any name."""
+    header = read_tags(path, ["SOPClassUID"])
+    return header is not None and header.get("SOPClassUID") == RTSTRUCT_CLASS
 
 
 def list_rois(path: Path) -> list[str]:

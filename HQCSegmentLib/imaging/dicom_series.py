@@ -84,7 +84,7 @@ def find_series(folder: Path) -> list[SeriesSummary]:
     """
     found: dict[tuple[str, str], list[Path]] = {}
     for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        header = _header(file, ["Modality", "SeriesInstanceUID"])
+        header = read_tags(file, ["Modality", "SeriesInstanceUID"])
         if header is None or header.get("Modality") not in IMAGE_MODALITIES:
             continue
         found.setdefault((str(header.Modality), str(header.get("SeriesInstanceUID", ""))), []).append(file)
@@ -136,8 +136,8 @@ def read_series(folder: Path, *, name: str | None = None) -> Image:
     return Image(array, affine, name=name, series=reference)
 
 
-def _header(file: Path, tags: Sequence[str]) -> Dataset | None:
-    """Read some header elements of a DICOM file, or give None where the file is not readable as DICOM."""
+def read_tags(file: Path, tags: Sequence[str]) -> Dataset | None:
+    """Read some header elements of a file, or give None where it is not readable as DICOM, whatever its name."""
     import pydicom
 
     try:
@@ -155,7 +155,7 @@ def _header(file: Path, tags: Sequence[str]) -> Dataset | None:
 
 def _read_slice(file: Path, name: str) -> _Slice:
     """Geometry of one slice, checked for what a volume of single grayscale frames needs."""
-    header = _header(file, _TAGS)
+    header = read_tags(file, _TAGS)
     if header is None:
         msg = f"{name}: the DICOM file {file.name} cannot be read."
         raise InputError(msg)
@@ -274,6 +274,8 @@ def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
     import SimpleITK
 
     reader = SimpleITK.ImageSeriesReader()
+    # By the names of the files another reader might be chosen.
+    reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(one.file) for one in slices])
     # The reader takes the pixel type of the first file for all; PET slopes differ from slice to slice.
     rescale = [float(one.header.get(tag) or 0) for one in slices for tag in ("RescaleSlope", "RescaleIntercept")]

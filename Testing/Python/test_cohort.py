@@ -138,6 +138,20 @@ class TestLayouts:
         assert read.known == set(cohort.structures)
         assert set(np.unique(read.label)) == {0, *cohort.structures}
 
+    @pytest.mark.parametrize("name", ["RS.1.2.840", "RTSTRUCT", "contours.img", "structures.nii"])
+    def test_dicom_files_are_known_by_content_not_by_name(self, own_dicom_cohort: Path, name: str):
+        expected = Cohort.open(own_dicom_cohort)
+        for case in expected.cases:
+            case.label.rename(case.label.with_name(name))
+            for number, file in enumerate(sorted((case.image / "CT").iterdir())):
+                file.rename(file.with_name(("CT.1.2.{}", "IM{}", "{}.img", "{}.nii")[number % 4].format(number)))
+            (case.image / "DICOMDIR").write_bytes(b"not DICOM")
+            (case.image / "plan.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"damaged")
+        cohort = Cohort.open(own_dicom_cohort)
+        assert [case.label.name for case in cohort.cases] == [name, name]
+        assert cohort.structures == expected.structures
+        assert [finding for finding in check(cohort) if finding.severity == "error"] == []
+
     def test_targets_lie_on_top_of_organs(self, dicom_cohort: Path):
         names = list(Cohort.open(dicom_cohort).structures.values())
         targets = [name for name in names if name.startswith(("GTV", "CTV", "PTV"))]
@@ -249,6 +263,18 @@ class TestBadFolders:
         described(tmp_path, NNUNET, suffix="_0000")
         (tmp_path / "dataset.json").write_text(content)
         refused(lambda: Cohort.open(tmp_path), tmp_path)
+
+    @pytest.mark.parametrize(
+        "description",
+        [
+            NNUNET | {"labels": {"background": 0, "Liver": 1, "ignore": 2}},
+            DECATHLON | {"labels": {"0": "background", "1": "Liver", "2": "ignore"}},
+        ],
+        ids=["nnU-Net", "Decathlon"],
+    )
+    def test_voxels_to_be_ignored_are_no_structure(self, tmp_path: Path, description: dict):
+        described(tmp_path, description)
+        refused(lambda: Cohort.open(tmp_path), tmp_path / "dataset.json", "'ignore'", "value 2", "remove")
 
     @pytest.mark.parametrize("key", ["channel_names", "modality"])
     def test_several_channels(self, tmp_path: Path, key: str):

@@ -1,4 +1,4 @@
-"""One folder per patient, with a DICOM image series and one RTSTRUCT."""
+"""One folder per patient, with a DICOM image series and one RTSTRUCT; files may have any names."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from HQCSegmentLib.errors import InputError
 
 DESCRIPTION = "one folder per patient with a DICOM image series and an RTSTRUCT"
 
-RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
-"""SOP Class UID of RT Structure Set Storage (DICOM PS3.4 B.5)."""
-
 
 def find(path: Path) -> Found | None:
     """Cases and structures, or None if the folder is laid out in another way."""
-    from HQCSegmentLib.cohort.rtstruct import list_rois
+    from HQCSegmentLib.cohort.rtstruct import is_structure_set, list_rois
 
     cases = []
     for folder in sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")):
-        structure_sets = [file for file in sorted(folder.rglob("*.dcm")) if _is_structure_set(file)]
+        structure_sets = [file for file in sorted(folder.rglob("*")) if file.is_file() and is_structure_set(file)]
         if len(structure_sets) > 1:
             msg = f"case {folder.name}: {folder} holds {len(structure_sets)} structure sets; keep one of them."
             raise InputError(msg)
@@ -35,13 +32,3 @@ def find(path: Path) -> Found | None:
 def _order(name: str) -> tuple[bool, str]:
     """Targets last: where structures overlap the larger value wins, and a tumor lies in its organ."""
     return name.upper().startswith(("GTV", "CTV", "PTV")), name
-
-
-def _is_structure_set(path: Path) -> bool:
-    import pydicom
-
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-    except (pydicom.errors.InvalidDicomError, OSError):
-        return False
-    return str(header.get("SOPClassUID", "")) == RTSTRUCT_CLASS
