@@ -287,6 +287,34 @@ def test_a_finished_folder_replaces_the_old_one_as_a_whole(tmp_path: Path):
     assert everything_in(tmp_path) == ["bundle", "bundle/new"]
 
 
+@pytest.mark.parametrize("failing", ["making way", "taking the place"])
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path: Path, monkeypatch, failing: str):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "weights").write_text("old")
+    rename = Path.replace
+
+    def fail_once(source: Path, target: Path) -> Path:
+        if (source if failing == "making way" else target) == bundle:
+            monkeypatch.setattr(Path, "replace", rename)
+            raise PermissionError
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises(PermissionError), files.replacing_folder(bundle) as temporary:
+        (temporary / "weights").touch()
+    assert (bundle / "weights").read_text() == "old"
+    assert everything_in(tmp_path) == ["bundle", "bundle/weights"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_left_alone(tmp_path: Path):
+    (tmp_path / "bundle").write_text("years of work")
+    with pytest.raises(OSError, match="bundle"), files.replacing_folder(tmp_path / "bundle"):
+        pass
+    assert everything_in(tmp_path) == ["bundle"]
+    assert (tmp_path / "bundle").read_text() == "years of work"
+
+
 def test_a_written_file_is_as_readable_as_any_other(tmp_path: Path):
     (tmp_path / "usual").touch()
     files.write_json(tmp_path / "sub" / "new.json", {"a": "ä"})
