@@ -40,7 +40,7 @@ class TrainConfig(BaseModel):
     )
     channel: Channel = Field(default="filter", description="what owns a circuit: an output filter, or each kernel")
     angle_spread: float = Field(
-        default=0.0,
+        default=0.5,
         ge=0,
         le=10,
         description="deviation in radians of random angles that circuits start around (0: the uniform state)",
@@ -72,7 +72,7 @@ class TrainConfig(BaseModel):
     angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")
     scale_rate: float = Field(default=1e-2, gt=0, description="learning rate of circuit scales and shifts")
     factor_rate: float = Field(
-        default=5e-3, gt=0, description="learning rate of low-rank factors, random maps and the mapped readout"
+        default=1e-2, gt=0, description="learning rate of low-rank factors, random maps and the mapped readout"
     )
     weight_decay: float = Field(default=1e-5, ge=0, description="weight decay of ordinary weights")
     angle_decay: float = Field(default=0.0, ge=0, description="weight decay of angles towards the start weights")
