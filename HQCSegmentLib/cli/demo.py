@@ -17,8 +17,8 @@ def demo(
         "hqcsegment-demo"
     ),
     seed: Annotated[int, typer.Option("--seed", min=0, help="Other patients, other random draws.")] = 0,
-    base_steps: Annotated[int, typer.Option("--base-steps", min=1, help="Training steps of the base model.")] = 240,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps of the fine-tuning.")] = 120,
+    base_steps: Annotated[int, typer.Option("--base-steps", min=1, help="Training steps of the base model.")] = 260,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps of the fine-tuning.")] = 200,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
 ) -> None:
     """Show everything once, offline, on made-up patients (about three minutes on 2 cores).

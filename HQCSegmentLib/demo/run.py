@@ -58,8 +58,8 @@ class DemoResult:
 def run_demo(
     out: Path,
     *,
-    base_steps: int = 240,
-    steps: int = 120,
+    base_steps: int = 260,
+    steps: int = 200,
     seed: int = 0,
     device: str = "auto",
     say: Callable[[str], None] = lambda _: None,

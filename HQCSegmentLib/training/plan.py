@@ -150,8 +150,16 @@ def choose_patch(
 
 def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:
     """The patch, if the network can take it."""
-    if len(patch) != network.dims or any(side < 1 or side % network.divisor for side in patch):
-        msg = f"patch {patch} does not fit: {network.name} needs {network.dims} multiples of {network.divisor}."
+    asked = ",".join(map(str, patch))
+    if len(patch) != network.dims:
+        msg = f"patch {asked} has {len(patch)} number(s), but a {network.dims}D network needs {network.dims}."
+        raise InputError(msg)
+    if any(side < 1 or side % network.divisor for side in patch):
+        nearest = ",".join(str(max(1, round(side / network.divisor)) * network.divisor) for side in patch)
+        msg = (
+            f"patch {asked} does not fit {network.name}: every side must be a multiple of {network.divisor}, such as "
+            f"{nearest}."
+        )
         raise InputError(msg)
     if max(patch) <= network.divisor:
         msg = (

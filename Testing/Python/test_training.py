@@ -313,10 +313,10 @@ def test_structures_that_the_base_does_not_know_are_refused(tiny_run: Path, tmp_
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"patch": (16, 16, 12)}, "multiples of 8"),
+        ({"patch": (16, 16, 12)}, "a multiple of 8, such as 16,16,16"),
         ({"patch": (8, 8, 8)}, "at least 16"),
         ({"patch": (16, 16)}, "3"),
-        ({"network": "unetpp", "patch": (24, 24, 24)}, "multiples of 16"),
+        ({"network": "unetpp", "patch": (24, 24, 24)}, "a multiple of 16, such as 32,32,32"),
         ({"held_out": 4}, "none would be left"),
         ({"base": "missing"}, "not a model bundle"),
     ],
@@ -334,7 +334,7 @@ def test_settings_that_do_not_fit_are_refused(tiny_cohort: Path, tmp_path, tiny,
         ({"dims": 2, "patch": (16, 16)}, "base model has dims 3"),
         ({"spacing": (1, 1, 1)}, "base model has spacing"),
         ({"preset": "large"}, "leave preset out"),
-        ({"patch": (16, 16, 12)}, "multiples of 8"),
+        ({"patch": (16, 16, 12)}, "a multiple of 8, such as 16,16,16"),
     ],
     ids=["network", "dims", "spacing", "preset", "patch"],
 )
