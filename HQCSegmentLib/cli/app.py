@@ -11,7 +11,7 @@ from types import FrameType
 
 import typer
 
-from HQCSegmentLib.cli import check, demo, evaluate, segment, train
+from HQCSegmentLib.cli import check, circuits, demo, evaluate, segment, train
 from HQCSegmentLib.cli.failures import report
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
+app.command("circuits")(circuits.circuits)
 
 
 def _version(value: bool) -> None:

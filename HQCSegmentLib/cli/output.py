@@ -82,6 +82,37 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             raise
 
 
+class Counter(Protocol):
+    """Takes how far a piece of work is."""
+
+    def __call__(self, work: str, done: int, of: int) -> None:
+        """Show that `done` of `of` parts of a work are done; another name begins another bar."""
+        ...
+
+
+@contextmanager
+def counting() -> Iterator[Counter]:
+    """Show how far work is that has several named parts, one bar for each, on stderr."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=error_console(),
+    )
+    bars: dict[str, Any] = {}
+
+    def show(work: str, done: int, of: int) -> None:
+        if work not in bars:
+            bars[work] = progress.add_task(work, total=of)
+        progress.update(bars[work], completed=done, total=of)
+
+    with progress:
+        yield show
+
+
 def duration(seconds: float) -> str:
     """Seconds in words: 45 s, 12 min, 3 h 20 min."""
     seconds = round(seconds)

@@ -77,3 +77,49 @@ def rank_curves(course: Sequence[tuple[int, dict[str, dict[str, float]]]]) -> by
         panel.set(title=f"{kind} rank", xlabel="step", ylim=(0, 1.05))
     panels[0].set_ylabel("part of full rank")
     return png(figure)
+
+
+def circuit_picture(*, qubits: int, depth: int, ansatz: str) -> bytes:
+    """A circuit as PennyLane draws it."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    from HQCSegmentLib.qpg import circuit_figure
+
+    # PennyLane draws with pyplot, which would look for a display.
+    with matplotlib.rc_context({"backend": "agg"}):
+        figure = circuit_figure(qubits=qubits, depth=depth, ansatz=ansatz)
+        try:
+            return png(figure)
+        finally:
+            pyplot.close(figure)
+
+
+def shot_curves(
+    shots: Sequence[int],
+    dice: Sequence[dict[str, float]],
+    levels: Sequence[tuple[str, float]],
+    *,
+    title: str,
+) -> bytes:
+    """Dice of each structure, and their mean, against the number of shots.
+
+    Args:
+        shots: Shots of each circuit.
+        dice: Mean Dice per structure, for each number of shots.
+        levels: Horizontal lines to compare with: what each is, and mean Dice.
+        title: Heading.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
+    panel = figure.subplots()
+    for name in dice[0] if dice else ():
+        panel.plot(shots, [one[name] for one in dice], marker=".", linewidth=0.9, label=name)
+    panel.plot(shots, [np.mean([*one.values()]) for one in dice], color="black", marker="o", label="mean")
+    for (name, level), style in zip(levels, ("dashed", "dotted"), strict=False):
+        panel.axhline(level, color="0.4", linestyle=style, label=f"mean, {name}")
+    panel.set(xscale="log", xlabel="shots per circuit", ylabel="Dice", ylim=(0, 1), title=title)
+    panel.legend(fontsize=7)
+    return png(figure)

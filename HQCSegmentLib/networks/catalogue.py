@@ -93,6 +93,20 @@ class NetworkSpec(BaseModel):
             msg = f"network {self.name}: MONAI's {class_name} does not take {self.arguments}: {error}."
             raise InputError(msg) from error
 
+    def build_seeded(self, seed: int) -> nn.Module:
+        """The network with the weights that training from scratch with this seed starts from.
+
+        The same numbers again with the same version of torch and MONAI; torch's global random state is left alone.
+
+        Raises:
+            InputError: if the arguments do not fit the class.
+        """
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.build()
+
     @property
     def divisor(self) -> int:
         """Every side of a patch must be a multiple of this many voxels."""

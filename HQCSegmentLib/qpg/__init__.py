@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from HQCSegmentLib.qpg.injection import injected_layers as injected_layers
     from HQCSegmentLib.qpg.injection import merge as merge
     from HQCSegmentLib.qpg.noise import estimated_probabilities as estimated_probabilities
+    from HQCSegmentLib.qpg.noisy_weights import noisy_copies as noisy_copies
     from HQCSegmentLib.qpg.noisy_weights import noisy_copy as noisy_copy
     from HQCSegmentLib.qpg.ranks import Ranks as Ranks
     from HQCSegmentLib.qpg.ranks import matrix_ranks as matrix_ranks
@@ -100,7 +101,10 @@ _PUBLIC = {
         "merge",
     ),
     "noise": ("estimated_probabilities",),
-    "noisy_weights": ("noisy_copy",),
+    "noisy_weights": (
+        "noisy_copies",
+        "noisy_copy",
+    ),
     "ranks": (
         "Ranks",
         "matrix_ranks",

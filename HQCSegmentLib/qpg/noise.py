@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from HQCSegmentLib.qpg.engine import born_probabilities
 from HQCSegmentLib.qpg.engine.simulation import qubits_of
 from HQCSegmentLib.qpg.errors import QPGError
-from HQCSegmentLib.qpg.execution import Execution
+from HQCSegmentLib.qpg.execution import SIMULATORS, Execution
 from HQCSegmentLib.qpg.reference import qnode
 
 MAX_DENSITY_QUBITS = 8
@@ -67,23 +68,42 @@ def estimated_probabilities(
         >>> estimated_probabilities(torch.zeros(5, 2, 3), Execution(shots=100)).shape
         torch.Size([5, 8])
     """
+    (estimated,) = estimates(angles, [execution], ansatz=ansatz, seed=seed, on_progress=on_progress)
+    return estimated
+
+
+def estimates(
+    angles: Tensor,
+    executions: Sequence[Execution],
+    *,
+    ansatz: str = "ry_cnot_ring",
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> list[Tensor]:
+    """As `estimated_probabilities`, for several conditions; simulations that differ in shots only are done once."""
     qubits = qubits_of(angles, ansatz)
     angles = angles.detach().to("cpu", torch.float64)
     circuits = {"qubits": qubits, "depth": angles.shape[1], "ansatz": ansatz}
-    if any(execution.depolarising):
-        probabilities = _depolarised(angles, execution.depolarising, circuits, on_progress)
-    elif execution.device == "default.qubit":
-        probabilities = born_probabilities(angles, ansatz=ansatz)
-    else:
-        # Its random numbers too are drawn by the device itself, except on a simulator that can be left exact.
-        shots = None if execution.device == "default.mixed" else execution.shots
-        probabilities = _on_device(angles, execution.device, shots, circuits, seed, on_progress)
-        if shots is not None:
-            return probabilities
-    probabilities = with_readout_error(probabilities, execution.readout_error)
-    if on_progress is not None:
-        on_progress(len(angles))
-    return probabilities if execution.shots is None else sampled(probabilities, execution.shots, seed=seed)
+    unlimited: dict[Execution, Tensor] = {}
+    result = []
+    for number, execution in enumerate(executions):
+
+        def report(done: int, before: int = number * len(angles)) -> None:
+            if on_progress is not None:
+                on_progress(before + done)
+
+        if execution.device in SIMULATORS:
+            simulation = replace(execution, shots=None)
+            if simulation not in unlimited:
+                unlimited[simulation] = _simulated(angles, simulation, circuits, report)
+            probabilities = unlimited[simulation]
+            if execution.shots is not None:
+                probabilities = sampled(probabilities, execution.shots, seed=seed)
+        else:
+            probabilities = _on_device(angles, execution, circuits, seed, report)
+        result.append(probabilities)
+        report(len(angles))
+    return result
 
 
 def with_readout_error(probabilities: Tensor, error: float) -> Tensor:
@@ -134,12 +154,21 @@ def check_feasible(qubits: int, execution: Execution) -> None:
         raise QPGError(msg)
 
 
-def _depolarised(
-    angles: Tensor, depolarising: tuple[float, float], circuits: dict[str, Any], on_progress: Progress | None
-) -> Tensor:
+def _simulated(angles: Tensor, execution: Execution, circuits: dict[str, Any], on_progress: Progress) -> Tensor:
+    """Probabilities with noise, from unlimited shots."""
+    if any(execution.depolarising):
+        probabilities = _depolarised(angles, execution, circuits, on_progress)
+    elif execution.device == "default.qubit":
+        probabilities = born_probabilities(angles, ansatz=circuits["ansatz"])
+    else:
+        probabilities = _on_device(angles, execution, circuits, None, on_progress)
+    return with_readout_error(probabilities, execution.readout_error)
+
+
+def _depolarised(angles: Tensor, execution: Execution, circuits: dict[str, Any], on_progress: Progress) -> Tensor:
     import pennylane as qml
 
-    check_feasible(circuits["qubits"], Execution(depolarising=depolarising))
+    check_feasible(circuits["qubits"], execution)
 
     def after(probability: float) -> Callable[..., None]:
         def channel(operation: Any, **_: Any) -> None:
@@ -148,9 +177,10 @@ def _depolarised(
 
         return channel
 
+    one, two = execution.depolarising
     model = {
-        qml.BooleanFn(lambda operation: len(operation.wires) == 1): after(depolarising[0]),
-        qml.BooleanFn(lambda operation: len(operation.wires) == 2): after(depolarising[1]),
+        qml.BooleanFn(lambda operation: len(operation.wires) == 1): after(one),
+        qml.BooleanFn(lambda operation: len(operation.wires) == 2): after(two),
     }
     circuit = qml.add_noise(qnode(**circuits, device="default.mixed"), qml.NoiseModel(model))
     at_once = max(1, DENSITY_BYTES // (COMPLEX_BYTES * 4 ** circuits["qubits"]))
@@ -158,21 +188,17 @@ def _depolarised(
 
 
 def _on_device(
-    angles: Tensor,
-    device: str,
-    shots: int | None,
-    circuits: dict[str, Any],
-    seed: int,
-    on_progress: Progress | None,
+    angles: Tensor, execution: Execution, circuits: dict[str, Any], seed: int | None, on_progress: Progress
 ) -> Tensor:
     import pennylane as qml
 
-    size = (4 if device == "default.mixed" else 2) ** circuits["qubits"]
+    device, shots = execution.device, execution.shots
     circuit = qnode(**circuits, device=device, seed=seed)
     if shots is not None:
         circuit = qml.set_shots(circuit, shots)
+    size = COMPLEX_BYTES * (4 if device == "default.mixed" else 2) ** circuits["qubits"]
     try:
-        return _in_parts(circuit, angles, max(1, STATE_BYTES // (COMPLEX_BYTES * size)), on_progress)
+        return _in_parts(circuit, angles, max(1, STATE_BYTES // size), on_progress)
     # Every plugin has errors of its own.
     except Exception as error:
         measured = "exact probabilities" if shots is None else f"probabilities from {shots} shots"
@@ -181,12 +207,11 @@ def _on_device(
         raise QPGError(msg) from error
 
 
-def _in_parts(circuit: Callable[..., Any], angles: Tensor, at_once: int, on_progress: Progress | None) -> Tensor:
+def _in_parts(circuit: Callable[..., Any], angles: Tensor, at_once: int, on_progress: Progress) -> Tensor:
     """Run a QNode on some circuits after the other, each time as one broadcast call."""
     parts = []
     for start in range(0, len(angles), at_once):
         part = angles[start : start + at_once].numpy()
         parts.append(torch.as_tensor(np.asarray(circuit(part), np.float64)))
-        if on_progress is not None:
-            on_progress(start + len(part))
+        on_progress(start + len(part))
     return torch.cat(parts)

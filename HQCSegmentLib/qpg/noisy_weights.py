@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from HQCSegmentLib.qpg.circuits import ANSATZES
 from HQCSegmentLib.qpg.execution import Execution
 from HQCSegmentLib.qpg.injection import Network, merge, start_weight
 from HQCSegmentLib.qpg.methods import CircuitUpdate, hash_seed
-from HQCSegmentLib.qpg.noise import check_feasible, estimated_probabilities
+from HQCSegmentLib.qpg.noise import check_feasible, estimates
 from HQCSegmentLib.qpg.readout import values, values_of_probabilities
 from HQCSegmentLib.qpg.resources import circuit_updates
 
@@ -49,45 +49,63 @@ def noisy_copy(
           (0): Conv2d(16, 8, kernel_size=(3, 3), stride=(1, 1))
         )
     """
-    copied = copy.deepcopy(network)
-    carrying = circuit_updates(copied)
-    for _, _, update in carrying:
-        check_feasible(update.qubits, execution)
-    circuits = sum(update.view.channels for *_, update in carrying)
-    weights = []
-    done = 0
-    with torch.no_grad():
-        for order, (_, layer, update) in enumerate(carrying):
-
-            def report(number: int, before: int = done) -> None:
-                if on_progress is not None:
-                    on_progress(before + number, circuits)
-
-            generated = _estimated_values(update, execution, seed=hash_seed(seed, order), on_progress=report)
-            weights.append(update.assemble(start_weight(layer), update.scaled(generated)))
-            done += update.view.channels
-        merge(copied)
-        for (_, layer, _), weight in zip(carrying, weights, strict=True):
-            layer.weight.copy_(weight)  # type: ignore[operator]
+    (copied,) = noisy_copies(network, [execution], seed=seed, on_progress=on_progress)
     return copied
 
 
+def noisy_copies(
+    network: Network,
+    executions: Sequence[Execution],
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Network]:
+    """As `noisy_copy`, for several conditions; simulations of noise that differ in shots only are done once.
+
+    Args:
+        network: After `inject` with a QPGConfig; it is not changed.
+        executions: Conditions.
+        seed: Of all random draws, the same for all conditions.
+        on_progress: Called with (circuits done, of) now and then, every condition counting its own.
+
+    Raises:
+        QPGError: as `noisy_copy`.
+    """
+    carrying = circuit_updates(network)
+    for execution in executions:
+        check_feasible(max(update.qubits for *_, update in carrying), execution)
+    channels = [update.view.channels for *_, update in carrying]
+    total, done = len(executions) * sum(channels), 0
+    copies = [merge(copy.deepcopy(network)) for _ in executions]
+    with torch.no_grad():
+        for order, (name, layer, update) in enumerate(carrying):
+
+            def report(number: int, before: int = done) -> None:
+                if on_progress is not None:
+                    on_progress(before + number, total)
+
+            generated = _estimated_values(update, executions, seed=hash_seed(seed, order), on_progress=report)
+            for copied, block in zip(copies, generated, strict=True):
+                weight = update.assemble(start_weight(layer), update.scaled(block))
+                copied.get_submodule(name).weight.copy_(weight)  # type: ignore[operator]
+            done += len(executions) * channels[order]
+    return copies
+
+
 def _estimated_values(
-    update: CircuitUpdate, execution: Execution, *, seed: int, on_progress: Callable[[int], None]
-) -> Tensor:
-    """Values of a layer's circuits, (channels, values), as `CircuitUpdate.scaled` takes them."""
+    update: CircuitUpdate, executions: Sequence[Execution], *, seed: int, on_progress: Callable[[int], None]
+) -> list[Tensor]:
+    """Values of a layer's circuits under each condition, (channels, values), as `CircuitUpdate.scaled` takes them."""
     config, angles = update.config, update.angles
     readout = "probability" if config.readout == "mapped" else config.readout
     uniform = ANSATZES[config.ansatz].start_angles(qubits=update.qubits, depth=update.depth)
     phi = angles.double() if update.start is None else angles.double() + update.start
     theta = phi + torch.tensor(uniform, dtype=phi.dtype, device=phi.device)
-    probabilities = estimated_probabilities(
-        theta, execution, ansatz=config.ansatz, seed=seed, on_progress=on_progress
-    ).to(phi)
-    generated = values_of_probabilities(probabilities, readout=readout)
+    numbers = update.coordinates.values
+    at_start = torch.zeros((), dtype=phi.dtype, device=phi.device)
     if update.start is not None and config.readout != "mapped":
         # Values at the start are constants, known exactly without a quantum computer.
-        numbers = update.coordinates.values
-        at_start = values(update.start.double(), numbers=numbers, readout=readout, ansatz=config.ansatz)
-        generated = generated[:, :numbers] - at_start[:, :numbers]
-    return generated.to(torch.promote_types(angles.dtype, torch.float32))
+        at_start = values(update.start.double(), numbers=numbers, readout=readout, ansatz=config.ansatz)[:, :numbers]
+    found = estimates(theta, executions, ansatz=config.ansatz, seed=seed, on_progress=on_progress)
+    dtype = torch.promote_types(angles.dtype, torch.float32)
+    return [(values_of_probabilities(one.to(phi), readout=readout)[:, :numbers] - at_start).to(dtype) for one in found]
