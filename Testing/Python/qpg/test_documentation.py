@@ -1,4 +1,4 @@
-"""Docs/qpg.md says what is true: its example runs as it stands there, and its table names what there is."""
+"""Docs/qpg.md and circuits.md say what is true: examples run as they stand, and tables name what there is."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def test_the_example_runs(text, capsys):
 
 def test_the_table_names_what_there_is(text):
     cells = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`(\w+)", cell)]
+    assert len(names) >= 8
+    assert set(names) <= set(qpg.__all__)
+
+
+def test_the_example_of_circuits_runs_and_its_table_names_what_there_is(capsys):
+    document = DOCUMENT.with_name("circuits.md")
+    (code,) = re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    exec(compile(code, str(document), "exec"), {})
+    assert "0: ──RY─╭●" in capsys.readouterr().out
+    _, table = document.read_text(encoding="utf-8").split("| name in `HQCSegmentLib.qpg` | does |")
+    cells = re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
     names = [name for cell in cells for name in re.findall(r"`(\w+)", cell)]
     assert len(names) >= 8
     assert set(names) <= set(qpg.__all__)
