@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 import HQCSegmentLib
@@ -234,12 +233,7 @@ def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[
     Raises:
         InputError: if the settings of the method do not fit together or choose no layer.
     """
-    if base is not None:
-        network = base.build()
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            network = plan.network.build()
+    network = plan.network.build_seeded(config.seed) if base is None else base.build()
     if config.method == "full":
         return network, None
     try:

@@ -11,9 +11,12 @@ from HQCSegmentLib.qpg.circuits import CNOT, CU3
 from HQCSegmentLib.qpg.engine.matrices import controlled, local_matrices
 from HQCSegmentLib.qpg.engine.monomial import branches
 from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program
-from HQCSegmentLib.qpg.engine.windows import MAX_WIDTH, Monomial, Rotation, Window, chunks
+from HQCSegmentLib.qpg.engine.windows import Monomial, Rotation, Window, chunks
 
 Operation = Rotation | Window | Monomial
+
+WINDOW_WIDTH = 4
+"""Most qubits of a window of controlled gates: wider ones save passes over states, but take longer to multiply."""
 
 
 def operations(program: Program, angles: Tensor, *, first: int) -> tuple[list[Operation], list[Tensor]]:
@@ -60,7 +63,7 @@ def _windows(gates: tuple[CU3, ...], qubits: int) -> list[tuple[Window, tuple[CU
     for gate in gates:
         last = runs[-1] if runs else []
         follows = bool(last) and gate.control == last[-1].target and gate.target == gate.control + 1
-        if follows and len(last) < MAX_WIDTH - 1:
+        if follows and len(last) < WINDOW_WIDTH - 1:
             last.append(gate)
         else:
             runs.append([gate])
