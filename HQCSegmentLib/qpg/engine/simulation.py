@@ -15,8 +15,8 @@ from HQCSegmentLib.qpg.circuits import ANSATZES
 from HQCSegmentLib.qpg.engine.evolution import Measure, backward, evolve, forward
 from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
 from HQCSegmentLib.qpg.engine.monomial import crossings
-from HQCSegmentLib.qpg.engine.operations import Operation, operations
-from HQCSegmentLib.qpg.engine.program import Fixed, Program, compiled
+from HQCSegmentLib.qpg.engine.operations import WINDOW_WIDTH, Operation, operations
+from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program, compiled
 from HQCSegmentLib.qpg.engine.windows import chunks
 from HQCSegmentLib.qpg.errors import QPGError
 
@@ -81,8 +81,13 @@ class Plan:
         qubits, cut = self.program.qubits, self.cut
         crossed = [stage for stage in self.program.stages[: self.stages] if isinstance(stage, Fixed)]
         terms = 2 ** sum(crossings(stage.gates, cut) for stage in crossed)
-        halves = 6 * terms * (2**cut + 2 ** (qubits - cut))
-        matrices = 3 * self.later_stages * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
+        halves = 18 * terms * (2**cut + 2 ** (qubits - cut))
+        matrices = 0
+        for stage in self.program.stages[self.stages :]:
+            if isinstance(stage, Local):
+                matrices += 6 * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
+            elif isinstance(stage, Controlled):
+                matrices += 9 * len(stage.gates) * 4**WINDOW_WIDTH
         return (halves + matrices) * itemsize * (1 if self.program.is_real else 2)
 
     def circuits_at_once(self, circuits: int, itemsize: int) -> int:
