@@ -11,7 +11,10 @@ Beside the engine are measured:
 - pennylane: `default.qubit`, broadcast over the circuits, backpropagation: PennyLane's fastest exact way to the same.
 - lightning: `lightning.qubit` in C++, adjoint gradient. It refuses probabilities, so it computes much less: one
   expectation value <Z> of the first qubit per circuit instead of 2**n probabilities, float64. Not part of the goal.
-- torchquantum: batched state vectors under autograd, `ry_cnot_ring` and probabilities only. See TORCHQUANTUM.
+- torchquantum: batched state vectors under autograd, complex64, `ry_cnot_ring` and probabilities only. TorchQuantum
+  0.1.8 (2024, the last) does not import beside today's packages; in an environment of its own it does, after
+  `pip install torchquantum "qiskit-ibm-runtime<0.21" "qiskit-aer<0.13" "setuptools<80" pennylane==0.45.1`.
+  Run this file there with PYTHONPATH=. from the repository. Not part of the goal.
 
 Times are medians of interleaved repeats in one process with the same threads, after one repeat to warm up. Memory is
 the growth of a fresh child process's peak (VmHWM) over what it held when libraries, inputs and devices were there
@@ -53,8 +56,6 @@ MOST_GIBIBYTES = 16
 
 STATES_PER_GATE = 2.5
 """States in complex128 that PennyLane's backpropagation holds for every gate (measured at 12 and 13 qubits)."""
-
-TORCHQUANTUM = "torchquantum" if importlib.util.find_spec("torchquantum") else None
 
 Method = Callable[[Tensor], Tensor]
 
@@ -119,7 +120,7 @@ def reason_against(method: str, task: str, *, ansatz: str, qubits: int, depth: i
     """Why a method is not measured, or None."""
     if method == "lightning" and task != "probabilities":
         return "one expectation value only, measured once"
-    if method == "torchquantum" and TORCHQUANTUM is None:
+    if method == "torchquantum" and importlib.util.find_spec("torchquantum") is None:
         return "TorchQuantum is not installed"
     if method == "torchquantum" and (ansatz, task) != ("ry_cnot_ring", "probabilities"):
         return "written for ry_cnot_ring and probabilities only"
