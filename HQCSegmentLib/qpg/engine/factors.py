@@ -21,7 +21,7 @@ from HQCSegmentLib.qpg.engine.program import Fixed, Local, Program
 from HQCSegmentLib.qpg.engine.windows import chunks
 
 MAX_TERMS = 16
-"""Most products by which a state begins (measured, Testing/Benchmarks/qpg_engine.py)."""
+"""Most products by which a state begins: a ring of depth 4 takes twice as long with 64 (measured, 12 and 13 qubits)."""
 
 
 def stages_in_factors(program: Program, *, cut: int, max_terms: int = MAX_TERMS) -> int:
