@@ -87,7 +87,8 @@ class Bundle:
             save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
             if adapter is not None:
                 small = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
-                save_file(small, folder / ADAPTER, metadata={"format": "pt", "method": adapter_config or ""})
+                # One entry only: safetensors writes several in any order, and equal runs are to be equal files.
+                save_file(small, folder / ADAPTER, metadata={"method": adapter_config or ""})
             complete = Manifest(**manifest, weights_sha256=sha256(folder / WEIGHTS))
             write_json(folder / MANIFEST, complete.model_dump(mode="json"))
             write_json(folder / "metadata.json", monai_metadata(complete))
