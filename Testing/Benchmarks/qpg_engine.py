@@ -16,7 +16,7 @@ Beside the engine are measured:
   `pip install torchquantum "qiskit-ibm-runtime<0.21" "qiskit-aer<0.13" "setuptools<80" pennylane==0.45.1`.
   Run this file there with PYTHONPATH=. from the repository. Not part of the goal.
 
-Times are medians of interleaved repeats in one process with the same threads, after one repeat to warm up. Memory is
+Times are medians of interleaved repeats in one process with the same threads, each after a call to warm up. Memory is
 the growth of a fresh child process's peak (VmHWM) over what it held when libraries, inputs and devices were there
 (read from /proc, so Linux only); it contains the result and the gradients. A method that would need more than 16 GiB,
 or more than is free, is left out with its reason. About ten minutes on two idle cores.
@@ -150,15 +150,19 @@ def work(method: str, task: str, *, ansatz: str, qubits: int, depth: int) -> Cal
 
 
 def seconds(methods: list[str], task: str, *, repeats: int, **circuit) -> dict[str, list[float]]:
-    """Times of each method; the methods take turns."""
+    """Times of each method; the methods take turns, each with a call before its clock starts.
+
+    Without that call a method would pay for what the one before it left: memory given back to the system, cold caches.
+    """
     calls = {method: work(method, task, **circuit) for method in methods}
     taken: dict[str, list[float]] = {method: [] for method in methods}
-    for _ in range(repeats + 1):
+    for _ in range(repeats):
         for method, call in calls.items():
+            call()
             start = time.perf_counter()
             call()
             taken[method].append(time.perf_counter() - start)
-    return {method: times[1:] for method, times in taken.items()}
+    return taken
 
 
 def peak_mebibytes(method: str, task: str, *, ansatz: str, qubits: int, depth: int) -> float:
