@@ -62,7 +62,9 @@ def _kind(annotation: Any) -> tuple[Any, str | None]:
     if origin is Literal:
         return str, "|".join(str(choice) for choice in get_args(annotation))
     if origin is tuple:
-        return str, "N,N,N"
+        return str, "PATTERN,..." if get_args(annotation)[0] is str else "N,N,N"
+    if origin is dict:
+        return str, "PATTERN=N,..."
     return annotation, None
 
 
@@ -71,15 +73,41 @@ def _from_text(value: Any) -> Any:
     return value.split(",") if isinstance(value, str) and "," in value else value
 
 
+def _in_shape(name: str, field: FieldInfo, value: Any) -> Any:
+    """A text as the list of names or the table that a field takes.
+
+    Raises:
+        InputError: for a part of a table without a value.
+    """
+    if _takes(field, dict) and not isinstance(value, dict):
+        parts = value if isinstance(value, list) else [value]
+        if not all(isinstance(part, str) and part.count("=") == 1 for part in parts):
+            flag = f"--{name.replace('_', '-')}"
+            msg = (
+                f"{flag} {','.join(map(str, parts))} is not possible: it takes PATTERN=N, several separated by commas; "
+                f"for example {flag} 'model.0*=1,model.1*=4'."
+            )
+            raise InputError(msg)
+        return dict(part.split("=") for part in parts)
+    return [value] if _takes(field, tuple) and isinstance(value, str) else value
+
+
+def _takes(field: FieldInfo, kind: type) -> bool:
+    """Whether a field is, or may be, a list or table of this kind."""
+    return any(get_origin(part) is kind for part in (field.annotation, *get_args(field.annotation)))
+
+
 def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
     """The model from settings, with errors that name the option.
 
     Raises:
         InputError: for a value that the model does not take.
     """
+    coerced = {}
     for name, value in settings.items():
-        _check_list(name, model.model_fields[name], value)
-    coerced = {name: _number(model.model_fields[name].annotation, value) for name, value in settings.items()}
+        field = model.model_fields[name]
+        _check_sizes(name, field, value)
+        coerced[name] = _number(field.annotation, _in_shape(name, field, value))
     try:
         return model(**coerced)
     except ValidationError as error:
@@ -90,7 +118,7 @@ def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
         raise InputError(msg) from error
 
 
-def _check_list(name: str, field: FieldInfo, value: Any) -> None:
+def _check_sizes(name: str, field: FieldInfo, value: Any) -> None:
     """Refuse a setting of one number for each axis that is none; in plainer words than the model's own.
 
     Raises:
@@ -100,6 +128,8 @@ def _check_list(name: str, field: FieldInfo, value: Any) -> None:
     if not kinds or value is None:
         return
     number, *others = get_args(kinds[0])
+    if number is str:
+        return
     counts, words = ((2, 3), "two or three") if others == [...] else ((3,), "three")
     parts = [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
     if len(parts) in counts and all(_is_size(part, number) for part in parts):

@@ -56,9 +56,10 @@ def inject(network: Network, config: MethodConfig | None = None) -> Network:
         raise AlreadyInjectedError(msg)
     chosen = target_layers(network, config)
     if not chosen:
+        but = f", but none of {', '.join(config.exclude)}" if config.exclude else ""
         msg = (
             f"no Conv, ConvTranspose or Linear layer has {config.minimum_numbers} or more numbers per channel and a "
-            f"name matching {list(config.include)} and not {list(config.exclude)}"
+            f"name like {', '.join(config.include)}{but}"
         )
         raise NoMatchingLayerError(msg)
     for name, layer in chosen.items():

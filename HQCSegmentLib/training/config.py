@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
 from HQCSegmentLib.qpg import QPGConfig
-from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout
+from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
 Method = Literal["qpg", "full", "lora", "frozen", "noentangle", "randommap", "norms"]
 
@@ -45,6 +45,18 @@ class TrainConfig(BaseModel):
         le=10,
         description="deviation in radians of random angles that circuits start around (0: the uniform state)",
     )
+    start: Start = Field(
+        default="weights",
+        description="weights: circuits change the weights that training starts from; zero: they generate all of them "
+        "(pure generation)",
+    )
+    depth_pattern: dict[str, Annotated[int, Field(ge=1, le=MAX_DEPTH)]] = Field(
+        default={}, description="other depths by name pattern of the layer, such as model.0*=1; the first that fits"
+    )
+    include: tuple[str, ...] = Field(
+        default=("*",), description="name patterns of the layers that the method changes; the others stay classical"
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="name patterns of layers that stay classical")
     rank: int | None = Field(
         default=None, ge=1, description="rank of lora (default: as many trained numbers as qpg, or nearest to it)"
     )
@@ -52,6 +64,12 @@ class TrainConfig(BaseModel):
         default=None, ge=1, description="optimizer steps (default: 250 from a base, 600 from scratch)"
     )
     batch: int = Field(default=2, ge=1, description="patches per step")
+    micro_batches: int = Field(
+        default=1,
+        ge=1,
+        description="parts of a step's patches that go through the network one after the other, to save memory; "
+        "weights are generated once for all of them",
+    )
     patch: tuple[int, ...] | None = Field(
         default=None, description="voxels of a patch along R, A, S (default: found from the cohort)"
     )
@@ -90,5 +108,9 @@ class TrainConfig(BaseModel):
             coordinates=self.coordinates,
             channel=self.channel,
             angle_spread=self.angle_spread,
+            start=self.start,
+            depth_pattern=self.depth_pattern,
+            include=self.include,
+            exclude=self.exclude,
             seed=self.seed,
         )

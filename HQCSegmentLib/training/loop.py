@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -116,11 +116,17 @@ class Loop:
         batch = self.source.batch(step)
         images, labels, known = (part.to(self.device) for part in (batch.images, batch.labels, batch.known))
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(logits(network, images), labels, known)
-        fabric.backward(loss)
+        parts = [part.tensor_split(min(self.config.micro_batches, len(images))) for part in (images, labels, known)]
+        total = torch.zeros((), device=self.device)
+        with qpg.accumulation(self.network) if qpg.injected_layers(self.network) else nullcontext():
+            for some_images, some_labels, some_known in zip(*parts, strict=True):
+                loss = loss_of(logits(network, some_images), some_labels, some_known)
+                loss = loss * (len(some_images) / len(images))
+                fabric.backward(loss)
+                total += loss.detach()
         nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], GRADIENT_NORM)
         optimizer.step()
-        return loss.detach()
+        return total
 
     def _save(self, optimizer: Any, schedule: Any, done: int) -> None:
         state = {

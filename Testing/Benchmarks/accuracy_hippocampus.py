@@ -6,6 +6,8 @@ that site, with several seeds that draw other training cases and other random nu
 
     python Testing/Benchmarks/accuracy_hippocampus.py --out STUDY [--methods qpg,full] [--cases 4] [--seeds 3]
 
+With `--from-scratch` there is no base model: each method trains random weights on a few cases of the cohort as it is.
+
 A method may be given other settings than the defaults: `qpg:depth=4:angle_spread=0.5`. Finished parts are kept in
 STUDY, so that the command can be stopped and started again, and several may work in one STUDY at different methods.
 Writes STUDY/results.json and prints the table. About 25 minutes on 2 cores.
@@ -30,6 +32,7 @@ from HQCSegmentLib.files import write_json
 from HQCSegmentLib.imaging import write_array
 
 BASE_CASES, POOL_CASES, TEST_CASES = 100, 40, 40
+STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
 
 
 def other_site(array: npt.NDArray, *, seed: int) -> npt.NDArray[np.float32]:
@@ -75,12 +78,20 @@ def settings_of(variant: str) -> dict[str, str]:
     return {"method": method, **dict(setting.split("=", 1) for setting in settings)}
 
 
-def fine_tune(site: Any, base: Any, *, variant: str, names: list[str], seed: int, steps: int, out: Path) -> Any:
-    """One run; an existing result is used again."""
+def trained(site: Any, base: Any, *, variant: str, names: list[str], seed: int, steps: int, out: Path) -> Any:
+    """One run, from the base or from random weights; an existing result is used again."""
     if (out / "bundle" / "bundle.json").exists():
         return hqc.Bundle.open(out / "bundle")
     config = hqc.TrainConfig(**{"steps": steps, "batch": 2, "held_out": 0, "seed": seed, **settings_of(variant)})
     return hqc.finetune(site.subset(names), base=base, config=config, out=out, resume=out.exists())
+
+
+def base_model(cohort: Any, names: list[str], *, steps: int, folder: Path) -> Any:
+    """The base model; an existing one is used again."""
+    if (folder / "bundle" / "bundle.json").exists():
+        return hqc.Bundle.open(folder / "bundle")
+    config = hqc.TrainConfig(method="full", steps=steps, batch=2, held_out=0)
+    return hqc.finetune(cohort.subset(names), config=config, out=folder, resume=folder.exists())
 
 
 def main() -> None:
@@ -90,8 +101,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("HQC_DATA", "../shared/data")) / "hippocampus")
     parser.add_argument("--methods", default="qpg,full", help="methods to compare")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--cases", default="4", help="training cases of the other site, such as 2,4")
-    parser.add_argument("--steps", type=int, default=250, help="steps of fine-tuning")
+    parser.add_argument("--cases", default="4", help="training cases, such as 2,4")
+    parser.add_argument("--from-scratch", action="store_true", help="train random weights, on the cohort as it is")
+    parser.add_argument(
+        "--steps", type=int, help=f"steps of a run (default: {STEPS_FROM_BASE}; from scratch {STEPS_FROM_SCRATCH})"
+    )
     parser.add_argument("--base-steps", type=int, default=2000, help="steps of the base model")
     parser.add_argument(
         "--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested"
@@ -106,38 +120,35 @@ def main() -> None:
     tuning = names[BASE_CASES + POOL_CASES : -TEST_CASES]
     test = tuning if arguments.tuning else names[-TEST_CASES:]
 
-    base_folder = arguments.out / "base"
-    if (base_folder / "bundle" / "bundle.json").exists():
-        base = hqc.Bundle.open(base_folder / "bundle")
-    else:
-        config = hqc.TrainConfig(method="full", steps=arguments.base_steps, batch=2, held_out=0)
-        subset = cohort.subset(base_names)
-        base = hqc.finetune(subset, config=config, out=base_folder, resume=base_folder.exists())
-    site_folder = arguments.out / "site"
-    write_site(cohort, names[BASE_CASES:], site_folder)
-    site = hqc.Cohort.open(site_folder)
+    base, site = None, cohort
+    if not arguments.from_scratch:
+        base = base_model(cohort, base_names, steps=arguments.base_steps, folder=arguments.out / "base")
+        write_site(cohort, names[BASE_CASES:], arguments.out / "site")
+        site = hqc.Cohort.open(arguments.out / "site")
+    steps = arguments.steps or (STEPS_FROM_SCRATCH if arguments.from_scratch else STEPS_FROM_BASE)
 
     rows: list[dict[str, Any]] = []
 
-    def add(method: str, cases: int, seed: int | None, trained: int, dice: dict[str, float], seconds: float) -> None:
+    def add(method: str, cases: int, seed: int | None, numbers: int, dice: dict[str, float], seconds: float) -> None:
         mean = float(np.mean(list(dice.values())))
-        row = {"method": method, "cases": cases, "seed": seed, "trainable_numbers": trained, "dice": dice}
+        row = {"method": method, "cases": cases, "seed": seed, "trainable_numbers": numbers, "dice": dice}
         rows.append({**row, "mean": mean, "seconds": seconds})
-        print(f"{method:30} {cases} cases, seed {seed}  {trained:>9,} numbers  mean Dice {mean:.3f}  {seconds:.0f} s")
+        print(f"{method:30} {cases} cases, seed {seed}  {numbers:>9,} numbers  mean Dice {mean:.3f}  {seconds:.0f} s")
 
-    full_size = base.manifest.training.network_numbers
-    add("base, own site", BASE_CASES, None, full_size, measure(base, cohort, test), 0)
-    add("base, other site", BASE_CASES, None, full_size, measure(base, site, test), 0)
+    if base is not None:
+        full_size = base.manifest.training.network_numbers
+        add("base, own site", BASE_CASES, None, full_size, measure(base, cohort, test), 0)
+        add("base, other site", BASE_CASES, None, full_size, measure(base, site, test), 0)
     for cases in map(int, arguments.cases.split(",")):
         for seed in range(arguments.seeds):
             drawn = random.Random(seed).sample(pool, cases)
             for variant in arguments.methods.split(","):
                 start = time.monotonic()
                 out = arguments.out / f"{variant.replace(':', '-')}-{cases}-cases-seed-{seed}"
-                bundle = fine_tune(site, base, variant=variant, names=drawn, seed=seed, steps=arguments.steps, out=out)
+                bundle = trained(site, base, variant=variant, names=drawn, seed=seed, steps=steps, out=out)
                 seconds = time.monotonic() - start
-                trained = bundle.manifest.training.trainable_numbers
-                add(variant, cases, seed, trained, measure(bundle, site, test), seconds)
+                numbers = bundle.manifest.training.trainable_numbers
+                add(variant, cases, seed, numbers, measure(bundle, site, test), seconds)
 
     print("\n| what is trained | cases | trainable numbers | mean Dice per seed | mean |\n|---|---|---|---|---|")
     for method, cases in dict.fromkeys((row["method"], row["cases"]) for row in rows):

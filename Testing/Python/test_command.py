@@ -74,6 +74,8 @@ def test_help_teaches(command: list[str]):
         ("--device", "abacus", ["cpu", "cuda"]),
         ("--depth", "9", ["8"]),
         ("--dims", "4", ["2", "3"]),
+        ("--depth-pattern", "model.0*", ["PATTERN=N", "model.0*=1"]),
+        ("--depth-pattern", "model.0*=9", ["8"]),
     ],
 )
 def test_an_unknown_choice_is_refused_with_the_choices(tiny_cohort, tmp_path, option: str, value: str, choices):

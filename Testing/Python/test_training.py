@@ -401,6 +401,40 @@ def test_base_and_trained_part_together_are_the_model(method: str, tiny_run: Pat
         assert torch.equal(tensor, tuned.state()[name])
 
 
+def test_circuits_can_generate_all_weights_from_nothing(tiny_cohort: Path, tmp_path, tiny):
+    model = train(tiny_cohort, tmp_path / "run", tiny, start="zero", steps=40)
+    losses = [event["loss"] for event in events_of(tmp_path / "run") if event["event"] == "progress"]
+    assert np.mean(losses[-10:]) < np.mean(losses[:5])
+    assert json.loads(model.adapter()[1])["start"] == "zero"
+
+
+def test_layers_may_have_other_depths_or_stay_classical(tiny_run: Path, tiny_cohort: Path, tmp_path, tiny):
+    base = tiny_run / "bundle"
+    run = {"base": base, "steps": 1}
+    trained, _ = train(tiny_cohort, tmp_path / "a", tiny, **run, depth_pattern={"*submodule*": 4}).adapter()
+    depths = {name: tensor.shape[1] for name, tensor in trained.items() if name.endswith("angles")}
+    assert {depth for name, depth in depths.items() if "submodule" in name} == {4}
+    assert {depth for name, depth in depths.items() if "submodule" not in name} == {2}
+    trained, _ = train(tiny_cohort, tmp_path / "b", tiny, **run, exclude=("*submodule*",)).adapter()
+    assert {name for name in trained if name.endswith("angles")} == {name for name in depths if "submodule" not in name}
+    with pytest.raises(InputError, match=r"name like encoder\.\*"):
+        train(tiny_cohort, tmp_path / "c", tiny, **run, include=("encoder.*",))
+
+
+@pytest.mark.parametrize("method", ["qpg", "lora", "full"])
+def test_a_batch_may_go_through_the_network_in_parts(method: str, tiny_cohort: Path, tmp_path, tiny):
+    """With one patch in every part, so that all parts count the same; Dice is then that of each patch."""
+    settings = {"method": method, "batch": 4, "steps": 4}
+    train(tiny_cohort, tmp_path / "whole", tiny, **settings)
+    train(tiny_cohort, tmp_path / "parts", tiny, **settings, micro_batches=4)
+    whole, parts = (
+        [event["loss"] for event in events_of(tmp_path / name) if event["event"] == "progress"]
+        for name in ("whole", "parts")
+    )
+    assert parts == pytest.approx(whole, rel=0.05)
+    assert parts[-1] < parts[0]
+
+
 def test_without_updates_a_model_has_no_trained_part_of_its_own(tiny_run: Path):
     assert hqc.Bundle.open(tiny_run / "bundle").adapter() is None
 

@@ -149,7 +149,7 @@ class CircuitUpdate(WeightUpdate):
         rows = self.finish(generated)
         gain = torch.exp(self.log_scale) if self.config.train_angles else self.gain
         deviation = self.deviation.to(rows.dtype)
-        return deviation * self.shift.unsqueeze(1) + deviation * gain.unsqueeze(1) * rows
+        return torch.addcmul(deviation * self.shift.unsqueeze(1), rows, deviation * gain.unsqueeze(1))
 
     def extra_repr(self) -> str:
         """Shown when the network is printed."""
