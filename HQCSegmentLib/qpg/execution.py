@@ -26,6 +26,13 @@ class Execution:
         default=(0.0, 0.0),
         metadata={"help": "probability that a qubit is depolarised by a one-qubit gate, and by a two-qubit gate"},
     )
+    trajectories: int = field(
+        default=100,
+        metadata={
+            "help": "circuits with random errors that stand for each circuit under depolarising noise, where it is too "
+            "large for a density matrix"
+        },
+    )
     readout_error: float = field(
         default=0.0, metadata={"help": "probability that the measured bit of a qubit is the wrong one"}
     )
@@ -42,6 +49,9 @@ class Execution:
         if not isinstance(pair, tuple) or len(pair) != 2 or not all(map(_is_probability, pair)):
             msg = f"`depolarising` must be two probabilities from 0 to 1, got {pair!r}"
             raise QPGError(msg)
+        if type(self.trajectories) is not int or self.trajectories < 1:
+            msg = f"`trajectories` must be a whole number of at least 1, got {self.trajectories!r}"
+            raise QPGError(msg)
         if not _is_probability(self.readout_error):
             msg = f"`readout_error` must be a probability from 0 to 1, got {self.readout_error!r}"
             raise QPGError(msg)
@@ -56,6 +66,11 @@ class Execution:
     def is_noisy(self) -> bool:
         """Whether noise is simulated."""
         return any(self.depolarising) or self.readout_error > 0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether results depend on a seed: from finite shots, or random errors in place of a density matrix."""
+        return self.shots is not None or (any(self.depolarising) and self.device != "default.mixed")
 
 
 def _is_probability(value: Any) -> bool:

@@ -14,11 +14,16 @@ from HQCSegmentLib.qpg.engine import born_probabilities
 from HQCSegmentLib.qpg.engine.simulation import qubits_of
 from HQCSegmentLib.qpg.errors import QPGError
 from HQCSegmentLib.qpg.execution import SIMULATORS, Execution
+from HQCSegmentLib.qpg.pauli_frames import depolarised_probabilities, lets_paulis_through
 from HQCSegmentLib.qpg.reference import qnode
 
+CHEAP_DENSITY_QUBITS = 6
+"""Up to so many qubits depolarising noise is computed exactly, from the density matrix of 4**n complex numbers: that
+takes no longer (40 ms for a circuit of 6 qubits on one core) than 100 circuits with random errors."""
+
 MAX_DENSITY_QUBITS = 8
-"""Depolarising noise needs the density matrix, 4**n complex numbers; at 8 qubits a circuit takes about half a second
-on two cores, and each further qubit four times as long."""
+"""Largest density matrix that is computed where it is asked for, or no other way is there; at 8 qubits a circuit takes
+about half a second on two cores, and each further qubit four times as long."""
 
 DENSITY_BYTES = 2**23
 """Density matrices that are simulated at once."""
@@ -42,8 +47,12 @@ def estimated_probabilities(
 ) -> Tensor:
     """Probabilities of circuits that start at |0...0>, estimated under the conditions of `execution`.
 
-    - Depolarising: after every gate each qubit that it acts on goes through PennyLane's `DepolarizingChannel`, on
-      `default.mixed`; one probability for one-qubit gates, one for two-qubit gates.
+    - Depolarising: after every gate each qubit that it acts on goes through PennyLane's `DepolarizingChannel`; one
+      probability for one-qubit gates, one for two-qubit gates. Circuits of up to `CHEAP_DENSITY_QUBITS` qubits are
+      computed exactly on `default.mixed`; larger ones, without bias, as the mean over `execution.trajectories` circuits
+      with random errors (`pauli_frames`), which finite shots are spread over. All are computed exactly, and refused
+      above `MAX_DENSITY_QUBITS`, where the device is `default.mixed`, or gates are controlled rotations (`u3_cu3_ring`,
+      `u3_cu3_chain`).
     - Readout error: every measured bit is flipped with this probability, independently.
     - Shots: relative frequencies. On `default.qubit` and `default.mixed` they are drawn from the multinomial
       distribution of the (noisy) probabilities. That is what measuring shot by shot draws from, but its cost does not
@@ -61,8 +70,8 @@ def estimated_probabilities(
         (channels, 2**qubits), float64, on the CPU; qubit 0 is the most significant bit.
 
     Raises:
-        QPGError: for wrong angles or an unknown ansatz; for depolarising noise on circuits of more than
-            `MAX_DENSITY_QUBITS` qubits; for a device that is not there or cannot do what is asked.
+        QPGError: for wrong angles or an unknown ansatz; for a density matrix of more than `MAX_DENSITY_QUBITS` qubits;
+            for a device that is not there or cannot do what is asked.
 
     Examples:
         >>> estimated_probabilities(torch.zeros(5, 2, 3), Execution(shots=100)).shape
@@ -95,7 +104,7 @@ def estimates(
         if execution.device in SIMULATORS:
             simulation = replace(execution, shots=None)
             if simulation not in unlimited:
-                unlimited[simulation] = _simulated(angles, simulation, circuits, report)
+                unlimited[simulation] = _simulated(angles, simulation, circuits, seed, report)
             probabilities = unlimited[simulation]
             if execution.shots is not None:
                 probabilities = sampled(probabilities, execution.shots, seed=seed)
@@ -139,36 +148,62 @@ def sampled(probabilities: Tensor, shots: int, *, seed: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).multinomial(shots, exact) / shots)
 
 
-def check_feasible(qubits: int, execution: Execution) -> None:
-    """Refuse depolarising noise on circuits that are too large for their density matrix.
+def check_feasible(qubits: int, execution: Execution, *, ansatz: str = "ry_cnot_ring") -> None:
+    """Refuse depolarising noise on circuits that need a density matrix and are too large for it.
 
     Raises:
-        QPGError: naming the qubits and the limit.
+        QPGError: naming the qubits, the limit and what is possible.
     """
-    if any(execution.depolarising) and qubits > MAX_DENSITY_QUBITS:
+    if not any(execution.depolarising) or not _needs_density_matrix(qubits, execution, ansatz):
+        return
+    if qubits > MAX_DENSITY_QUBITS:
+        if lets_paulis_through(ansatz):
+            why, instead = "on `device` default.mixed", "leave the device out: default.qubit has no such limit"
+        else:
+            why = f"through the controlled rotations of {ansatz}"
+            instead = (
+                "leave it out (shots and readout errors have no limit), or train with a ry_cnot or ryrz_cz circuit"
+            )
         msg = (
-            f"`depolarising` noise is simulated for circuits of up to {MAX_DENSITY_QUBITS} qubits, got {qubits}; "
-            "leave it out (shots and readout errors have no such limit), or train with smaller circuits, for example "
-            "coordinates 'singular'"
+            f"`depolarising` noise {why} is simulated for circuits of up to {MAX_DENSITY_QUBITS} qubits, got {qubits}; "
+            f"{instead}"
         )
         raise QPGError(msg)
 
 
-def _simulated(angles: Tensor, execution: Execution, circuits: dict[str, Any], on_progress: Progress) -> Tensor:
+def _needs_density_matrix(qubits: int, execution: Execution, ansatz: str) -> bool:
+    """Whether depolarising noise is computed exactly, rather than estimated from circuits with random errors."""
+    return qubits <= CHEAP_DENSITY_QUBITS or execution.device == "default.mixed" or not lets_paulis_through(ansatz)
+
+
+def _simulated(
+    angles: Tensor, execution: Execution, circuits: dict[str, Any], seed: int, on_progress: Progress
+) -> Tensor:
     """Probabilities with noise, from unlimited shots."""
-    if any(execution.depolarising):
+    qubits, ansatz = circuits["qubits"], circuits["ansatz"]
+    if any(execution.depolarising) and not _needs_density_matrix(qubits, execution, ansatz):
+        probabilities = depolarised_probabilities(
+            angles,
+            execution.depolarising,
+            trajectories=execution.trajectories,
+            ansatz=ansatz,
+            seed=seed,
+            on_progress=on_progress,
+        )
+    elif any(execution.depolarising):
         probabilities = _depolarised(angles, execution, circuits, on_progress)
     elif execution.device == "default.qubit":
-        probabilities = born_probabilities(angles, ansatz=circuits["ansatz"])
+        probabilities = born_probabilities(angles, ansatz=ansatz)
     else:
         probabilities = _on_device(angles, execution, circuits, None, on_progress)
     return with_readout_error(probabilities, execution.readout_error)
 
 
 def _depolarised(angles: Tensor, execution: Execution, circuits: dict[str, Any], on_progress: Progress) -> Tensor:
+    """Probabilities from PennyLane's density matrix."""
     import pennylane as qml
 
-    check_feasible(circuits["qubits"], execution)
+    check_feasible(circuits["qubits"], execution, ansatz=circuits["ansatz"])
 
     def after(probability: float) -> Callable[..., None]:
         def channel(operation: Any, **_: Any) -> None:

@@ -39,8 +39,8 @@ def noisy_copy(
         A merged deep copy.
 
     Raises:
-        QPGError: if the network carries no circuits, if they are too large for the noise asked for, or if the device
-            cannot run them.
+        QPGError: if the network carries no circuits, if they are too large for the density matrix that the noise asked
+            for needs, or if the device cannot run them.
 
     Examples:
         >>> network = inject(nn.Sequential(nn.Conv2d(16, 8, 3)), QPGConfig())
@@ -73,7 +73,8 @@ def noisy_copies(
     """
     carrying = circuit_updates(network)
     for execution in executions:
-        check_feasible(max(update.qubits for *_, update in carrying), execution)
+        for *_, update in carrying:
+            check_feasible(update.qubits, execution, ansatz=update.config.ansatz)
     channels = [update.view.channels for *_, update in carrying]
     total, done = len(executions) * sum(channels), 0
     copies = [merge(copy.deepcopy(network)) for _ in executions]
