@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from HQCSegmentLib.bundle import Bundle
     from HQCSegmentLib.cohort import Cohort
-    from HQCSegmentLib.evaluation.execution_study import Outcome
+    from HQCSegmentLib.evaluation.execution_study import Outcome, Spread
     from HQCSegmentLib.qpg import CircuitResources, LayerCircuits
 
 HELP = {name: field.metadata["help"] for name, field in Execution.__dataclass_fields__.items()}
@@ -50,11 +50,17 @@ def circuits(
     readout_error: Annotated[
         float, typer.Option("--readout-error", metavar="P", help=f"{HELP['readout_error']}.")
     ] = 0.0,
+    trajectories: Annotated[
+        int, typer.Option("--trajectories", min=1, metavar="N", help=f"{HELP['trajectories']}.")
+    ] = Execution.trajectories,
+    draws: Annotated[
+        int, typer.Option("--draws", min=1, help="How often shots and noise are drawn; shown are mean and range.")
+    ] = 3,
     device: Annotated[str, typer.Option("--device", metavar="NAME", help=f"{HELP['device']}.")] = "default.qubit",
     gate_set: Annotated[
         str, typer.Option("--gate-set", metavar="|".join(GATE_SETS), help="Gates that circuits are decomposed to.")
     ] = "rotations-cnot",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the shots that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the first draw; the next has the next.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything as JSON here.")] = None,
 ) -> None:
     """Show the circuits of a trained model: what they cost, how they look, and what shots and noise do to them.
@@ -64,7 +70,9 @@ def circuits(
 
     Example: hqcsegment circuits run1 --base base_model --out circuits1 --cohort my_cohort --shots 1000,100000
     """
-    conditions = _conditions(shots, depolarising=depolarising, readout_error=readout_error, device=device)
+    conditions = _conditions(
+        shots, depolarising=depolarising, trajectories=trajectories, readout_error=readout_error, device=device
+    )
     if gate_set not in GATE_SETS:
         msg = f"--gate-set {gate_set!r} is unknown; choose one of {', '.join(GATE_SETS)}."
         raise InputError(msg)
@@ -98,6 +106,7 @@ def circuits(
                 manifest=bundle.manifest,
                 cases=() if judged is None else judged.cases,
                 structures=None if judged is None else judged.structures,
+                draws=draws,
                 seed=seed,
                 device=choose_device("auto"),
                 on_progress=show,
@@ -122,7 +131,7 @@ def circuits(
         "layers": [{**asdict(one), "resources": asdict(resources[one])} for one in layers],
         "seed": seed,
         "cases": 0 if judged is None else len(judged.cases),
-        "outcomes": [{**asdict(one), "mean_dice": one.mean_dice} for one in outcomes],
+        "outcomes": [one.to_json() for one in outcomes],
     }
     if out is not None:
         write_json(out / "circuits.json", content)
@@ -134,7 +143,9 @@ def circuits(
     screen.print(f"{simulated}{RESEARCH_USE}")
 
 
-def _conditions(shots: str, *, depolarising: str, readout_error: float, device: str) -> list[Execution]:
+def _conditions(
+    shots: str, *, depolarising: str, trajectories: int, readout_error: float, device: str
+) -> list[Execution]:
     """Exact; with infinitely many shots where there is noise; and with each number of shots.
 
     Raises:
@@ -147,6 +158,7 @@ def _conditions(shots: str, *, depolarising: str, readout_error: float, device: 
         raise InputError(msg)
     noise: dict[str, Any] = {
         "depolarising": (probabilities[0], probabilities[-1]),
+        "trajectories": trajectories,
         "readout_error": readout_error,
         "device": device,
     }
@@ -225,18 +237,27 @@ def _table_of_outcomes(outcomes: Sequence[Outcome], cases: int) -> Table:
 
     from HQCSegmentLib.evaluation.execution_study import describe
 
-    names = list(outcomes[0].dice)
+    names, draws = list(outcomes[0].dice), max(len(one.draws) for one in outcomes)
     table = Table(
         "weights from",
         "error of the update",
         *(["mean Dice", *names] if cases else []),
         title=f"Shots and noise, Dice on {cases} whole image(s)" if cases else "Shots and noise",
-        caption="error: distance from the exact weights, where 1 is as far as these are from the start",
+        caption="error: distance from the exact weights, where 1 is as far as these are from the start"
+        + (f"; mean (lowest to highest) of {draws} draws" if draws > 1 else ""),
     )
     for one in outcomes:
         scores = [] if one.mean_dice is None else [one.mean_dice, *(one.dice[name] for name in names)]
-        table.add_row(describe(one.execution), f"{one.weight_error:.3g}", *(f"{score:.3f}" for score in scores))
+        several = len(one.draws) > 1
+        cells = [_in_words(one.weight_error, ".3g", several), *(_in_words(score, ".3f", several) for score in scores)]
+        table.add_row(describe(one.execution), *cells)
     return table
+
+
+def _in_words(spread: Spread, digits: str, several: bool) -> str:
+    """Mean, and where there are several draws their range."""
+    mean, lowest, highest = (format(one, digits) for one in (spread.mean, spread.lowest, spread.highest))
+    return f"{mean} ({lowest} to {highest})" if several else mean
 
 
 def _write_pictures(
@@ -253,10 +274,12 @@ def _write_pictures(
     if outcomes[0].dice:
         finite = [one for one in outcomes if one.execution.shots is not None]
         unlimited = [one for one in outcomes if one.execution.shots is None]
+        curves = {name: [one.dice[name] for one in finite] for name in outcomes[0].dice}
+        curves["mean"] = [one.mean_dice for one in finite if one.mean_dice is not None]
         pictures["dice_over_shots.png"] = shot_curves(
             [one.execution.shots or 0 for one in finite],
-            [one.dice for one in finite],
-            [(describe(one.execution), one.mean_dice or 0.0) for one in unlimited],
+            curves,
+            [(describe(one.execution), one.mean_dice) for one in unlimited if one.mean_dice is not None],
             title=f"Weights from finite shots ({bundle.manifest.training.method}), simulated",
         )
     for name, picture in pictures.items():

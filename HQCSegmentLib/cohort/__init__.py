@@ -1,7 +1,7 @@
 """From a folder of patients to tensors: reading, checking, measuring and preparing cases."""
 
 from HQCSegmentLib.cohort.case import Case, LabelledCase
-from HQCSegmentLib.cohort.check import Finding, check
+from HQCSegmentLib.cohort.checks import Finding, check
 from HQCSegmentLib.cohort.cohort import Cohort
 from HQCSegmentLib.cohort.fingerprint import Fingerprint, fingerprint
 from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, prepare, prepare_label, restore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image, read_label_map
 from HQCSegmentLib.imaging.dicom_series import read_series
+from HQCSegmentLib.naming import LEFT_OUT
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,16 @@ class Case:
         image: Image file, or folder of a DICOM series.
         label: Label map file or DICOM RTSTRUCT.
         patient: Cases of the same patient are never divided between training and held-out.
+        renamed: Name in the cohort by the name that the structure set of this case has; "-" where it is not used.
+        revalued: Value in the cohort by the value that the label map file has; 0 where it is not used.
     """
 
     name: str
     image: Path
     label: Path
     patient: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    revalued: Mapping[int, int] = field(default_factory=dict)
 
     def read_image(self) -> Image:
         """The image.
@@ -89,21 +94,31 @@ class Case:
                 f"patient space (at most {GRID_TOLERANCE_VOXELS} is accepted); export them again on one grid."
             )
             raise InputError(msg)
-        outside = sorted(set(np.unique(label.array).tolist()) - {0, *structures})
+        array = self._revalue(label.array)
+        outside = sorted(set(np.unique(array).tolist()) - {0, *structures})
         if outside:
             msg = (
                 f"case {self.name}: the label map {self.label} holds the value(s) {_few(outside)}, which are not "
                 f"among the cohort's structures {dict(structures)}."
             )
             raise InputError(msg)
-        return label.array
+        return array
+
+    def _revalue(self, array: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """Label map with the cohort's values."""
+        if not self.revalued:
+            return array
+        table = np.arange(max(int(array.max(initial=0)), *self.revalued) + 1, dtype=np.uint16)
+        for value, wanted in self.revalued.items():
+            table[value] = wanted
+        return table[array]
 
     def _from_structure_set(
         self, image: Image, structures: Mapping[int, str]
     ) -> tuple[npt.NDArray[np.uint16], frozenset[int]]:
         from HQCSegmentLib.cohort.rtstruct import read_structure_set
 
-        masks = read_structure_set(self.label, image)
+        masks = self._rename(read_structure_set(self.label, image))
         array = np.zeros(image.array.shape, np.uint16)
         known = set()
         # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
@@ -112,6 +127,21 @@ class Case:
                 array[masks[name]] = value
                 known.add(value)
         return array, frozenset(known)
+
+    def _rename(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[np.bool_]]:
+        """Masks by the cohort's names."""
+        result: dict[str, npt.NDArray[np.bool_]] = {}
+        local: dict[str, str] = {}
+        for name, mask in masks.items():
+            wanted = self.renamed.get(name, name)
+            if wanted in result and wanted != LEFT_OUT:
+                msg = (
+                    f"case {self.name}: {local[wanted]!r} and {name!r} are both drawn and both stand for {wanted}; "
+                    "write the table of names (hqcsegment check --write-names) and put - for the one to leave out."
+                )
+                raise InputError(msg)
+            result[wanted], local[wanted] = mask, name
+        return result
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.layouts import LAYOUTS, Found
+from HQCSegmentLib.cohort.renaming import rename
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.naming import TABLE
 
 MAX_VALUE = 65535
 """Largest value of a label map (uint16)."""
@@ -22,13 +24,16 @@ class Cohort:
         path: The folder.
         layout: How the folder is laid out, in words.
         cases: In order of name.
-        structures: Structure names by label value, in order of value.
+        structures: Structure names by label value, in order of value: TG-263 names where the local name is certain
+            or the table of names gives one, else the local names.
+        local_names: Names as the files have them.
     """
 
     path: Path
     layout: str
     cases: tuple[Case, ...]
     structures: dict[int, str]
+    local_names: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: str | Path) -> Cohort:
@@ -38,9 +43,12 @@ class Cohort:
             path: Folder with `images/` and `labels/`, an nnU-Net raw or Decathlon data set, or one folder per
                 patient with a DICOM series and an RTSTRUCT.
 
+        Structures get their TG-263 names where the local name is a certain spelling of one; `names.csv` in the folder
+        overrides that (see `HQCSegmentLib.naming`).
+
         Raises:
             InputError: if the folder is missing, of no known layout, or without cases, or its structures
-                have no proper names and values.
+                have no proper names and values, or the table of names cannot be read.
         """
         path = Path(path)
         if not path.is_dir():
@@ -75,8 +83,13 @@ class Cohort:
             if list(found.structures.values()).count(name) > 1:
                 msg = f"{path}: two label values have the name {name!r}; rename one."
                 raise InputError(msg)
-        cases = tuple(sorted(found.cases, key=lambda case: case.name))
-        return cls(path, found.layout, cases, dict(sorted(found.structures.items())))
+        named = rename(path, found)
+        if not named.structures:
+            msg = f"{path / TABLE} leaves out every structure; keep one."
+            raise InputError(msg)
+        cases = tuple(sorted(named.cases, key=lambda case: case.name))
+        local_names = tuple(found.structures.values())
+        return cls(path, found.layout, cases, dict(sorted(named.structures.items())), local_names)
 
     def subset(self, names: Iterable[str]) -> Cohort:
         """The same cohort with only the named cases.

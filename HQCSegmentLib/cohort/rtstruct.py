@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from HQCSegmentLib.cohort.dicom_references import check_references, references_in
+from HQCSegmentLib.cohort.rasterize import Box, fill_between, fill_polygons, fill_slices, skipped_slices
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging.dicom_series import read_tags
+from HQCSegmentLib.imaging.dicom_folder import RTSTRUCT_CLASS, read_tags
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.image import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
-"""SOP Class UID of RT Structure Set Storage (DICOM PS3.4 B.5)."""
+__all__ = ["Drawn", "drawn_structures", "fill_polygons", "is_structure_set", "list_rois", "read_structure_set"]
 
 CLOSED_CONTOURS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Contour Geometric Types (3006,0042) that enclose an area; points and open lines are passed over."""
@@ -29,7 +31,36 @@ PLANE_TOLERANCE_SLICES = 0.5
 SAME_PLANE_SLICES = 0.01
 """Contours nearer than this along the normal lie in the same plane, in units of the slice distance."""
 
-Mask = npt.NDArray[np.bool_]
+REFERENCE_TOLERANCE_SLICES = 1.0
+"""How far a contour may lie from the image that it refers to, in units of the slice distance.
+
+Contours between two slices refer to one of them.
+"""
+
+_CONTOUR_DATA = 0x30060050
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One structure as drawn.
+
+    Attributes:
+        name: Its name in the file.
+        box: Its voxels.
+        notes: Sentences on what was done to read it, or is odd about it.
+    """
+
+    name: str
+    box: Box = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Contour:
+    """One closed contour: points in LPS millimetres, (points, 3), and the images that it refers to."""
+
+    points: FloatArray
+    sop_instance_uids: tuple[str, ...]
 
 
 def is_structure_set(path: Path) -> bool:
@@ -52,83 +83,75 @@ def read_structure_set(
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Fill the contours of a structure set on the grid of `image`.
 
-    A voxel belongs to a structure when its centre lies inside the contours of its slice by the even-odd rule
-    over all contours in that plane: inner contours cut holes, and a keyhole's two coincident edges cancel.
-
     Args:
         path: RT Structure Set file.
         image: The image that the contours were drawn on.
         names: Names of the regions to read; all by default. Names that the file lacks are passed over.
 
     Returns:
-        Masks with axes (i, j, k) by ROI name, in the order of the file. A region without closed contours is
-        absent: it is not drawn, which is not the same as empty.
+        Masks with axes (i, j, k) by ROI name, in the order of the file; see `drawn_structures`.
 
     Raises:
-        InputError: if the file is not an RT Structure Set, belongs to another frame of reference than the
-            image, has two drawn regions of the same name, or has contours across or outside the slices of the
-            image.
+        InputError: as `drawn_structures`.
+    """
+    shape = image.grid.shape
+    return {drawn.name: drawn.box.whole(shape) for drawn in drawn_structures(path, image, names=names)}
+
+
+def drawn_structures(path: Path, image: Image, *, names: Collection[str] | None = None) -> Iterator[Drawn]:
+    """Fill the contours of a structure set, one structure after the other.
+
+    A voxel belongs to a structure when its centre lies inside the contours of its slice by the even-odd rule over all
+    contours in that plane: inner contours cut holes, and a keyhole's two coincident edges cancel (DICOM PS3.3
+    C.8.8.6.3). Of contours in several planes near one slice the nearest plane counts. Where a structure was drawn on
+    every second or third slice only, the slices between are filled in.
+
+    Args:
+        path: RT Structure Set file.
+        image: The image that the contours were drawn on.
+        names: Names of the regions to read; all by default. Names that the file lacks are passed over.
+
+    Yields:
+        Structures in the order of the file. A region without closed contours is absent: it is not drawn, which is
+        not the same as empty. Regions and contours are joined by number, names are taken from the region.
+
+    Raises:
+        InputError: if the file is not an RT Structure Set, belongs to another frame of reference or other images than
+            `image`, has two drawn regions of the same name, or has contours across or outside the slices of the
+            image or away from the image that they refer to.
     """
     path = Path(path)
     structure_set = _read(path)
+    notes = tuple(check_references(references_in(structure_set), image.series, where=f"{image.name}: {path.name}"))
     contours_by_number = {
         int(item.ReferencedROINumber): item.get("ContourSequence") or []
         for item in structure_set.get("ROIContourSequence") or []
     }
-    masks: dict[str, Mask] = {}
+    seen = set()
     for roi in structure_set.get("StructureSetROISequence") or []:
         roi_name = _roi_name(roi)
-        # Some planning systems leave undrawn regions out of the contour sequence: only the number joins.
-        contours = [
-            points for points in map(_points, contours_by_number.get(int(roi.ROINumber), [])) if points is not None
-        ]
-        if not contours or (names is not None and roi_name not in names):
+        if names is not None and roi_name not in names:
             continue
-        if roi_name in masks:
+        # Some planning systems leave undrawn regions out of the contour sequence: only the number joins.
+        items = contours_by_number.get(int(roi.ROINumber), [])
+        where = f"{image.name}: structure {roi_name!r} in {path.name}"
+        contours = [contour for contour in (_contour(item, where) for item in items) if contour is not None]
+        if not contours:
+            continue
+        if roi_name in seen:
             msg = f"{image.name}: {path.name} has two drawn structures named {roi_name!r}; rename one."
             raise InputError(msg)
-        _check_frame_of_reference(roi, image, path)
-        where = f"{image.name}: structure {roi_name!r} in {path.name}"
-        masks[roi_name] = _fill_contours(contours, image, where)
-    return masks
-
-
-def fill_polygons(polygons: Iterable[FloatArray], shape: tuple[int, int]) -> Mask:
-    """Voxels whose centres lie inside polygons, by the even-odd rule over all of them together.
-
-    `skimage.draw.polygon` tests every pixel against every edge, which takes seconds for a body outline; this
-    crosses each edge only with the rows that it spans. They differ only for centres exactly on an edge.
-
-    Args:
-        polygons: Vertices in voxel indices (i, j), each of shape (points, 2); the last joins the first.
-        shape: Number of voxels along i and j.
-
-    Returns:
-        Mask with axes (i, j).
-    """
-    # crossings[i, j] counts the edges between the centres i - 1 and i of row j.
-    crossings = np.zeros((shape[0] + 1, shape[1]), np.int64)
-    for polygon in polygons:
-        start, end = polygon, np.roll(polygon, -1, axis=0)
-        # Each edge is taken from its lower end, so that both edges of a keyhole cross at the very same place.
-        upward = (start[:, 1] <= end[:, 1])[:, None]
-        low, high = np.where(upward, start, end), np.where(upward, end, start)
-        first = np.clip(np.ceil(low[:, 1]), 0, shape[1]).astype(int)
-        last = np.clip(np.ceil(high[:, 1]), 0, shape[1]).astype(int)
-        edge = np.repeat(np.arange(len(polygon)), last - first)
-        rows_before = np.cumsum(last - first) - (last - first)
-        row = np.arange(len(edge)) - rows_before[edge] + first[edge]
-        slope = (high[edge, 0] - low[edge, 0]) / (high[edge, 1] - low[edge, 1])
-        crossing = low[edge, 0] + slope * (row - low[edge, 1])
-        np.add.at(crossings, (np.clip(np.ceil(crossing), 0, shape[0]).astype(int), row), 1)
-    return np.cumsum(crossings[:-1], axis=0) % 2 == 1
+        seen.add(roi_name)
+        _check_frame_of_reference(roi, image, where)
+        yield _fill(contours, image, roi_name, where, notes)
+        notes = ()
 
 
 def _read(path: Path) -> Dataset:
     import pydicom
 
     if not path.is_file():
-        msg = f"The structure set {path} does not exist."
+        msg = f"the structure set {path} does not exist."
         raise InputError(msg)
     try:
         dataset = pydicom.dcmread(path)
@@ -146,37 +169,59 @@ def _roi_name(roi: Dataset) -> str:
     return str(roi.get("ROIName") or "").strip() or f"ROI {roi.ROINumber}"
 
 
-def _points(contour: Dataset) -> FloatArray | None:
-    """Points of a closed contour, LPS millimetres, shape (points, 3); None for other kinds of contour."""
-    if contour.get("ContourGeometricType") not in CLOSED_CONTOURS:
+def _contour(item: Dataset, where: str) -> _Contour | None:
+    """Points of a closed contour; None for other kinds of contour and those without an area."""
+    if item.get("ContourGeometricType") not in CLOSED_CONTOURS:
         return None
-    values = np.array(contour.get("ContourData") or [], float)
+    element = item.get_item(_CONTOUR_DATA)
+    value = None if element is None else element.value
+    try:
+        if isinstance(value, bytes):
+            # As it is in the file: making an object of each of a million decimal strings takes minutes.
+            values = np.array(value.rstrip(b" \0").split(b"\\") if value.strip(b" \0") else [], np.float64)
+        else:
+            values = np.array([] if value is None else value, np.float64)
+    except ValueError as error:
+        msg = f"{where}: a contour has coordinates that are not numbers; export the structure set again."
+        raise InputError(msg) from error
     if len(values) < 9 or len(values) % 3:
         return None
-    return values.reshape(-1, 3)
+    if not np.isfinite(values).all():
+        msg = f"{where}: a contour has coordinates that are not finite numbers; export the structure set again."
+        raise InputError(msg)
+    images = item.get("ContourImageSequence") or []
+    uids = tuple(str(one.get("ReferencedSOPInstanceUID") or "") for one in images)
+    return _Contour(values.reshape(-1, 3), uids)
 
 
-def _check_frame_of_reference(roi: Dataset, image: Image, path: Path) -> None:
+def _check_frame_of_reference(roi: Dataset, image: Image, where: str) -> None:
     """Refuse a region that is defined in another frame of reference than the image's."""
     expected = image.series.frame_of_reference_uid if image.series else ""
     found = str(roi.get("ReferencedFrameOfReferenceUID") or "")
     if expected and found and expected != found:
         msg = (
-            f"{image.name}: structure {_roi_name(roi)!r} in {path.name} belongs to another frame of "
-            "reference than the image series; use the structure set that was drawn on this series."
+            f"{where} belongs to another frame of reference than the image series; use the structure set that was "
+            "drawn on this series."
         )
         raise InputError(msg)
 
 
-def _fill_contours(contours: list[FloatArray], image: Image, where: str) -> Mask:
-    """Mask (i, j, k) of contours given in LPS millimetres; `where` begins the error messages."""
+def _fill(contours: list[_Contour], image: Image, name: str, where: str, notes: tuple[str, ...]) -> Drawn:
+    """Fill the contours of one structure; `where` begins the messages."""
     voxel_from_lps = np.linalg.inv(LPS_FROM_RAS @ image.affine)
-    indices = [points @ voxel_from_lps[:3, :3].T + voxel_from_lps[:3, 3] for points in contours]
-    planes = np.array([points[:, 2].mean() for points in indices])
-    if max(np.ptp(points[:, 2]) for points in indices) > PLANE_TOLERANCE_SLICES:
+    lengths = [len(contour.points) for contour in contours]
+    indices = np.concatenate([contour.points for contour in contours]) @ voxel_from_lps[:3, :3].T
+    indices += voxel_from_lps[:3, 3]
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    height = indices[:, 2]
+    lowest, highest = np.minimum.reduceat(height, starts), np.maximum.reduceat(height, starts)
+    if (highest - lowest).max() > PLANE_TOLERANCE_SLICES:
         msg = f"{where}: contours run across the image slices; redraw them on the slices of this series."
         raise InputError(msg)
-    nearest = np.rint(planes).astype(int)
+    planes = np.add.reduceat(height, starts) / lengths
+    # A plane halfway between two slices is always rounded up, whatever the last digit: np.rint would alternate.
+    nearest = np.floor(planes + 0.5 + SAME_PLANE_SLICES / 10).astype(int)
     outside = int(((nearest < 0) | (nearest >= image.grid.shape[2])).sum())
     if outside:
         msg = (
@@ -184,13 +229,54 @@ def _fill_contours(contours: list[FloatArray], image: Image, where: str) -> Mask
             "the series is incomplete or not the one that was contoured."
         )
         raise InputError(msg)
-    mask = np.zeros(image.grid.shape, bool)
-    for slice_index in np.unique(nearest):
-        on_slice = np.flatnonzero(nearest == slice_index)
-        # Contours drawn on a finer series put several planes on one slice: the nearest plane counts, since
-        # the even-odd rule across planes would cancel them.
-        distance = np.abs(planes[on_slice] - slice_index)
-        plane = planes[on_slice[distance.argmin()]]
-        chosen = on_slice[np.abs(planes[on_slice] - plane) <= SAME_PLANE_SLICES]
-        mask[:, :, slice_index] = fill_polygons([indices[one][:, :2] for one in chosen], image.grid.shape[:2])
-    return mask
+    _check_slices(contours, planes, image, where)
+
+    polygons = np.split(indices[:, :2], ends[:-1])
+    chosen = _without_doubles(_nearest_plane(planes, nearest), nearest, polygons)
+    slices = nearest[chosen].tolist()
+    box = fill_slices([polygons[one] for one in chosen], slices, image.grid.shape)
+    skipped = skipped_slices(sorted(set(slices)))
+    if skipped:
+        fill_between(box, skipped, spacing=image.grid.spacing[:2])
+        filled = sum(high - low - 1 for low, high in skipped)
+        notes = (
+            *notes,
+            f"{where} is drawn on every {skipped[0][1] - skipped[0][0]}th slice or so; the {filled} slices between "
+            "are filled in.",
+        )
+    return Drawn(name, box, notes)
+
+
+def _check_slices(contours: list[_Contour], planes: FloatArray, image: Image, where: str) -> None:
+    """Refuse contours that lie away from the image of the series that they refer to."""
+    if image.series is None:
+        return
+    slice_of = {uid: k for k, uid in enumerate(image.series.sop_instance_uids)}
+    for contour, plane in zip(contours, planes.tolist(), strict=True):
+        distances = [abs(slice_of[uid] - plane) for uid in contour.sop_instance_uids if uid in slice_of]
+        if distances and min(distances) > REFERENCE_TOLERANCE_SLICES:
+            msg = (
+                f"{where}: a contour lies {min(distances) * image.grid.spacing[2]:.1f} mm from the image that it refers "
+                "to; export the structure set and its series again."
+            )
+            raise InputError(msg)
+
+
+def _nearest_plane(planes: FloatArray, nearest: npt.NDArray[np.int64]) -> list[int]:
+    """Contours of the plane that lies nearest to each slice.
+
+    Contours drawn on a finer series put several planes on one slice; the even-odd rule across planes would cancel
+    them.
+    """
+    distance = np.abs(planes - nearest)
+    order = np.lexsort((distance, nearest))
+    first = np.ones(len(order), bool)
+    first[1:] = np.diff(nearest[order]) > 0
+    plane = planes[order][first][np.cumsum(first) - 1]
+    return np.sort(order[np.abs(planes[order] - plane) <= SAME_PLANE_SLICES]).tolist()
+
+
+def _without_doubles(chosen: list[int], nearest: npt.NDArray[np.int64], polygons: list[FloatArray]) -> list[int]:
+    """Contours without those that came before: the same contour written twice would cut itself out."""
+    once = {(int(nearest[one]), polygons[one].tobytes()): one for one in reversed(chosen)}
+    return sorted(once.values())

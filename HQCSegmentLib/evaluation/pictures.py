@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from HQCSegmentLib.evaluation.execution_study import Spread
 
 
 def png(figure: Figure) -> bytes:
@@ -97,29 +99,31 @@ def circuit_picture(*, qubits: int, depth: int, ansatz: str) -> bytes:
 
 def shot_curves(
     shots: Sequence[int],
-    dice: Sequence[dict[str, float]],
-    levels: Sequence[tuple[str, float]],
+    dice: Mapping[str, Sequence[Spread]],
+    levels: Sequence[tuple[str, Spread]],
     *,
     title: str,
 ) -> bytes:
-    """Dice of each structure, and their mean, against the number of shots.
+    """Dice against the number of shots; bars and bands reach from the lowest to the highest draw.
 
     Args:
         shots: Shots of each circuit.
-        dice: Mean Dice per structure, for each number of shots.
+        dice: Of each structure, and of "mean", for each number of shots.
         levels: Horizontal lines to compare with: what each is, and mean Dice.
         title: Heading.
     """
-    import numpy as np
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
     panel = figure.subplots()
-    for name in dice[0] if dice else ():
-        panel.plot(shots, [one[name] for one in dice], marker=".", linewidth=0.9, label=name)
-    panel.plot(shots, [np.mean([*one.values()]) for one in dice], color="black", marker="o", label="mean")
+    for name, spreads in dice.items():
+        means = [one.mean for one in spreads]
+        bars = [[one.mean - one.lowest for one in spreads], [one.highest - one.mean for one in spreads]]
+        look = {"color": "black", "marker": "o"} if name == "mean" else {"marker": ".", "linewidth": 0.9}
+        panel.errorbar(shots, means, yerr=bars, capsize=3, label=name, **look)
     for (name, level), style in zip(levels, ("dashed", "dotted"), strict=False):
-        panel.axhline(level, color="0.4", linestyle=style, label=f"mean, {name}")
+        panel.axhline(level.mean, color="0.4", linestyle=style, label=f"mean, {name}")
+        panel.axhspan(level.lowest, level.highest, color="0.4", alpha=0.15)
     panel.set(xscale="log", xlabel="shots per circuit", ylabel="Dice", ylim=(0, 1), title=title)
     panel.legend(fontsize=7)
     return png(figure)

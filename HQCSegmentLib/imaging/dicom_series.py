@@ -16,15 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging.dicom_folder import IMAGE_MODALITIES, SeriesSummary, scan
+from HQCSegmentLib.imaging.dicom_folder import read_tags as read_tags
 from HQCSegmentLib.imaging.dicom_reference import SeriesReference
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.image import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-IMAGE_MODALITIES = ("CT", "MR", "PT")
-"""Modality (0008,0060) of the series that are taken for images."""
 
 ORIENTATION_TOLERANCE = 1e-3
 """Largest difference of direction cosines within a series; headers round them to four or more digits."""
@@ -40,26 +39,6 @@ _TAGS = [
     "ImageOrientationPatient", "SliceThickness", "SamplesPerPixel",
     "NumberOfFrames", "RescaleSlope", "RescaleIntercept",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class SeriesSummary:
-    """One image series found in a folder.
-
-    Attributes:
-        modality: CT, MR or PT.
-        uid: Series Instance UID.
-        files: Its files, in order of name.
-    """
-
-    modality: str
-    uid: str
-    files: tuple[Path, ...]
-
-    @property
-    def number_of_files(self) -> int:
-        """How many files, one slice each in the usual case."""
-        return len(self.files)
 
 
 @dataclass(frozen=True)
@@ -82,22 +61,16 @@ def find_series(folder: Path) -> list[SeriesSummary]:
 
     Files that are not DICOM, and other DICOM objects (structure sets, dose), are passed over.
     """
-    found: dict[tuple[str, str], list[Path]] = {}
-    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        header = read_tags(file, ["Modality", "SeriesInstanceUID"])
-        if header is None or header.get("Modality") not in IMAGE_MODALITIES:
-            continue
-        found.setdefault((str(header.Modality), str(header.get("SeriesInstanceUID", ""))), []).append(file)
-    series = [SeriesSummary(modality, uid, tuple(files)) for (modality, uid), files in found.items()]
-    return sorted(series, key=lambda one: one.number_of_files, reverse=True)
+    return list(scan(Path(folder)).series)
 
 
-def read_series(folder: Path, *, name: str | None = None) -> Image:
+def read_series(folder: Path, *, name: str | None = None, series: SeriesSummary | None = None) -> Image:
     """Read the image series of a folder (searched with its subfolders); of several, the one with most slices.
 
     Args:
         folder: Folder with the DICOM files of one patient.
         name: Alias of the case; the folder's name by default.
+        series: Which series of the folder, where it has been found already; the folder is not searched again.
 
     Returns:
         The volume with axes (i, j, k): i along a row of pixels, j along a column, k from slice to slice along
@@ -114,6 +87,11 @@ def read_series(folder: Path, *, name: str | None = None) -> Image:
     if not folder.is_dir():
         msg = f"{name}: the DICOM folder {folder} does not exist."
         raise InputError(msg)
+    return _read_files(series or _only_series(folder, name), name)
+
+
+def _only_series(folder: Path, name: str) -> SeriesSummary:
+    """Find the largest series of a folder."""
     series = find_series(folder)
     if not series:
         msg = f"{name}: no DICOM image series ({', '.join(IMAGE_MODALITIES)}) in {folder}."
@@ -122,35 +100,23 @@ def read_series(folder: Path, *, name: str | None = None) -> Image:
         kinds = ", ".join(f"{one.modality} with {one.number_of_files} files" for one in series)
         msg = f"{name}: {folder} holds several image series of equal size ({kinds}); keep one."
         raise InputError(msg)
-    slices = [_read_slice(file, name) for file in series[0].files]
+    return series[0]
+
+
+def _read_files(series: SeriesSummary, name: str) -> Image:
+    """Read the files of one series as a volume."""
+    slices = [_read_slice(file, name) for file in series.files]
     _check_same_kind(slices, name)
     slices = _sorted_slices(slices)
     affine = _affine(slices, name)
     array = _read_voxels(slices, name)
     reference = SeriesReference(
         files=tuple(one.file for one in slices),
-        series_instance_uid=series[0].uid,
+        series_instance_uid=series.uid,
         frame_of_reference_uid=str(slices[0].header.get("FrameOfReferenceUID", "")),
         sop_instance_uids=tuple(str(one.header.SOPInstanceUID) for one in slices),
     )
     return Image(array, affine, name=name, series=reference)
-
-
-def read_tags(file: Path, tags: Sequence[str]) -> Dataset | None:
-    """Read some header elements of a file, or give None where it is not readable as DICOM, whatever its name."""
-    import pydicom
-
-    try:
-        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
-    except (
-        pydicom.errors.InvalidDicomError,
-        OSError,
-        ValueError,
-        AttributeError,
-        KeyError,
-        NotImplementedError,
-    ):
-        return None
 
 
 def _read_slice(file: Path, name: str) -> _Slice:

@@ -344,25 +344,28 @@ def test_prediction_after_a_step_sees_it_whatever_the_optimizer(network, images,
 # Precision
 
 
-def test_half_precision_autocast_leaves_the_circuits_in_float32(network, images):
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_autocast_leaves_the_circuits_in_float32(network, images, half):
     train(network, images)
     exact = network[0].weight.detach().clone()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=half):
         result = network(images)
         assert network[0].weight.dtype == torch.float32
         assert torch.equal(network[0].weight, exact)
-    assert result.dtype == torch.bfloat16
+    assert result.dtype == half
     result.float().sum().backward()
     assert circuits(network[0]).angles.grad.dtype == torch.float32
 
 
-def test_a_half_precision_network_has_float32_circuits(images):
-    network = qpg.inject(nn.Sequential(nn.Conv2d(8, 12, 3)).to(torch.bfloat16))
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_a_half_precision_network_has_float32_circuits(images, half):
+    network = qpg.inject(nn.Sequential(nn.Conv2d(8, 12, 3)).to(half))
     assert circuits(network[0]).angles.dtype == torch.float32
-    assert network(images.to(torch.bfloat16)).dtype == torch.bfloat16
+    assert network(images.to(half)).dtype == half
 
 
-def test_circuits_turned_to_half_precision_are_still_simulated_in_float32(network, images, monkeypatch):
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_circuits_turned_to_half_precision_are_still_simulated_in_float32(network, images, monkeypatch, half):
     seen = []
 
     def watched(angles, **settings):
@@ -371,9 +374,9 @@ def test_circuits_turned_to_half_precision_are_still_simulated_in_float32(networ
 
     original = circuits_module.values
     monkeypatch.setattr(circuits_module, "values", watched)
-    result = network.to(torch.bfloat16)(images.to(torch.bfloat16))
+    result = network.to(half)(images.to(half))
     assert seen == [torch.float32]
-    assert result.dtype == torch.bfloat16
+    assert result.dtype == half
 
 
 # Merging, choosing and refusing

@@ -1,4 +1,4 @@
-"""Names of structures: from the names that a cohort uses to TG-263 names, types, colors and codes."""
+"""Known structures: TG-263 names, types, colors and codes, by every spelling that is taken for certain."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def structure_for(name: str, value: int) -> Structure:
         its prefix (GTV, CTV, PTV, else ORGAN), a color by value, and neither TG-263 name nor codes.
     """
     name = name.strip()
-    entry = catalogue().get(_key(name))
+    entry = catalogue().get(key_of(name))
     if entry is not None:
         return Structure(
             value=value,
@@ -71,11 +71,11 @@ def structure_for(name: str, value: int) -> Structure:
 @functools.cache
 def catalogue() -> dict[str, CatalogueEntry]:
     """Known structures by every spelling, without case and punctuation."""
-    text = resources.files("HQCSegmentLib.planning").joinpath("structures.json").read_text(encoding="utf-8")
+    text = resources.files("HQCSegmentLib.naming").joinpath("structures.json").read_text(encoding="utf-8")
     entries = [CatalogueEntry.model_validate(entry) for entry in json.loads(text)["structures"]]
-    return {_key(spelling): entry for entry in entries for spelling in (entry.tg263_name, *entry.synonyms)}
+    return {key_of(spelling): entry for entry in entries for spelling in (entry.tg263_name, *entry.synonyms)}
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """Letters and digits of a name in lower case."""
     return re.sub(r"[\W_]", "", name.casefold())
