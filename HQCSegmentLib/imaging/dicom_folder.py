@@ -1,0 +1,119 @@
+"""What a folder of DICOM files holds: image series, structure sets and segmentations, known by content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+IMAGE_MODALITIES = ("CT", "MR", "PT")
+"""Modality (0008,0060) of the series that are taken for images."""
+
+RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
+"""SOP Class UID of RT Structure Set Storage (DICOM PS3.4 B.5)."""
+
+SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+"""SOP Class UIDs of Segmentation Storage and Label Map Segmentation Storage (DICOM PS3.4 B.5)."""
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One image series found in a folder.
+
+    Attributes:
+        modality: CT, MR or PT.
+        uid: Series Instance UID.
+        files: Its files, in order of name.
+        sop_instance_uids: SOP Instance UIDs of the files, in the same order.
+        frame_of_reference_uid: Of the first file; empty where it has none.
+    """
+
+    modality: str
+    uid: str = field(repr=False)
+    files: tuple[Path, ...] = field(repr=False)
+    sop_instance_uids: tuple[str, ...] = field(default=(), repr=False)
+    frame_of_reference_uid: str = field(default="", repr=False)
+
+    @property
+    def number_of_files(self) -> int:
+        """How many files, one slice each in the usual case."""
+        return len(self.files)
+
+    def __str__(self) -> str:
+        return f"{self.modality} series of {self.number_of_files} file{'' if self.number_of_files == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class DicomFolder:
+    """DICOM objects of a folder and its subfolders.
+
+    Attributes:
+        series: Image series, the one with the most files first.
+        structure_sets: RT Structure Sets, in order of name.
+        segmentations: DICOM SEG files, in order of name.
+    """
+
+    series: tuple[SeriesSummary, ...] = ()
+    structure_sets: tuple[Path, ...] = ()
+    segmentations: tuple[Path, ...] = ()
+
+    @property
+    def drawings(self) -> tuple[Path, ...]:
+        """Structure sets and segmentations."""
+        return (*self.structure_sets, *self.segmentations)
+
+
+def scan(folder: Path) -> DicomFolder:
+    """Look at every file below a folder once.
+
+    Hidden files, files that are not DICOM, and other DICOM objects (plan, dose, registration) are passed over.
+    """
+    headers: dict[tuple[str, str], list[tuple[Path, Dataset]]] = {}
+    structure_sets, segmentations = [], []
+    for file in sorted(path for path in Path(folder).rglob("*") if not path.name.startswith(".") and path.is_file()):
+        header = read_tags(
+            file, ["SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID"]
+        )
+        if header is None:
+            continue
+        kind = header.get("SOPClassUID")
+        if kind == RTSTRUCT_CLASS:
+            structure_sets.append(file)
+        elif kind in SEG_CLASSES:
+            segmentations.append(file)
+        elif header.get("Modality") in IMAGE_MODALITIES:
+            key = str(header.Modality), str(header.get("SeriesInstanceUID", ""))
+            headers.setdefault(key, []).append((file, header))
+    series = [
+        SeriesSummary(
+            modality,
+            uid,
+            tuple(file for file, _ in found),
+            tuple(str(header.get("SOPInstanceUID", "")) for _, header in found),
+            str(found[0][1].get("FrameOfReferenceUID") or ""),
+        )
+        for (modality, uid), found in headers.items()
+    ]
+    series.sort(key=lambda one: one.number_of_files, reverse=True)
+    return DicomFolder(tuple(series), tuple(structure_sets), tuple(segmentations))
+
+
+def read_tags(file: Path, tags: Sequence[str]) -> Dataset | None:
+    """Read some header elements of a file, or give None where it is not readable as DICOM, whatever its name."""
+    import pydicom
+
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
+    except (
+        pydicom.errors.InvalidDicomError,
+        OSError,
+        ValueError,
+        AttributeError,
+        KeyError,
+        NotImplementedError,
+    ):
+        return None
