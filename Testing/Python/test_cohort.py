@@ -22,8 +22,8 @@ AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 SHAPE = (8, 9, 10)
 
 
-def image() -> np.ndarray:
-    return np.random.default_rng(0).normal(100, 10, SHAPE).astype(np.float32)
+def image(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(100, 10, SHAPE).astype(np.float32)
 
 
 def label(*values: int) -> np.ndarray:
@@ -35,8 +35,8 @@ def label(*values: int) -> np.ndarray:
 
 
 def images_and_labels(folder: Path, *, names: object = None, cases: tuple[str, ...] = ("anna", "bert")) -> Path:
-    for case in cases:
-        write_array(folder / "images" / f"{case}.nii.gz", image(), AFFINE)
+    for seed, case in enumerate(cases):
+        write_array(folder / "images" / f"{case}.nii.gz", image(seed), AFFINE)
         write_array(folder / "labels" / f"{case}.nii.gz", label(1, 3), AFFINE)
     if names is not None:
         (folder / "labels.json").write_text(json.dumps(names))
@@ -45,8 +45,8 @@ def images_and_labels(folder: Path, *, names: object = None, cases: tuple[str, .
 
 def described(folder: Path, description: object, *, suffix: str = "") -> Path:
     """imagesTr/, labelsTr/ and dataset.json; `suffix` numbers the channel."""
-    for case in ("anna", "bert"):
-        write_array(folder / "imagesTr" / f"{case}{suffix}.nii.gz", image(), AFFINE)
+    for seed, case in enumerate(("anna", "bert")):
+        write_array(folder / "imagesTr" / f"{case}{suffix}.nii.gz", image(seed), AFFINE)
         write_array(folder / "labelsTr" / f"{case}.nii.gz", label(1, 2), AFFINE)
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder

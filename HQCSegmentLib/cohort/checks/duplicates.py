@@ -1,0 +1,72 @@
+"""The same patient or the same image under two names, which would be trained on and judged by at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from HQCSegmentLib.cohort.case import Case
+from HQCSegmentLib.cohort.checks.facts import CaseFacts
+from HQCSegmentLib.cohort.checks.finding import Finding
+
+SAME_CORRELATION = 0.9999
+"""Correlation of coarse copies above which two images are of the same scan: saved again with another scale, number
+type or compression."""
+
+ADVICE = "Keep one of them, or give both the same patient in cohort.json."
+
+
+def same_image(cases: Sequence[CaseFacts]) -> list[Finding]:
+    """Pairs of cases of different patients with the same image, voxel by voxel or nearly so."""
+    if len(cases) < 2:
+        return []
+    correlation = np.stack([one.signature for one in cases]) @ np.stack([one.signature for one in cases]).T
+    findings = []
+    for later, one in enumerate(cases):
+        for earlier, other in enumerate(cases[:later]):
+            if one.case.patient == other.case.patient:
+                continue
+            if one.digest == other.digest:
+                how = "the same image as"
+            elif one.shape == other.shape and correlation[later, earlier] > SAME_CORRELATION:
+                how = "nearly the same image as"
+            else:
+                continue
+            message = f"case {one.name}: it has {how} case {other.name}, but they count as two patients."
+            findings.append(Finding(one.name, "", "warning", "duplicate-image", message, ADVICE))
+            break
+    return findings
+
+
+def same_patient(cases: Sequence[Case]) -> list[Finding]:
+    """Cases of different patients whose DICOM headers name the same one; the identity itself is not said."""
+    first: dict[str, Case] = {}
+    findings = []
+    for case in cases:
+        identity = _identity(case)
+        if not identity:
+            continue
+        other = first.setdefault(identity, case)
+        if other.patient != case.patient:
+            message = (
+                f"case {case.name}: its DICOM headers name the same patient as those of case {other.name}, but they "
+                "count as two patients."
+            )
+            findings.append(Finding(case.name, "", "warning", "duplicate-patient", message, ADVICE))
+    return findings
+
+
+def _identity(case: Case) -> str:
+    """Patient ID of the case's contours, or of its image; empty where there is none. Compared, never shown."""
+    from HQCSegmentLib.imaging.dicom_series import read_tags
+
+    files = [case.label]
+    if case.image.is_dir():
+        files += [path for path in sorted(case.image.rglob("*")) if path.is_file()][:20]
+    for file in files:
+        header = read_tags(file, ["PatientID"]) if file.is_file() else None
+        identity = str(header.get("PatientID") or "").strip() if header is not None else ""
+        if identity:
+            return identity
+    return ""

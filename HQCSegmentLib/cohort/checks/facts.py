@@ -1,0 +1,169 @@
+"""What the checks know of a case: its voxels while it is read, and a small summary afterwards."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.cohort.case import Case, LabelledCase
+from HQCSegmentLib.cohort.fingerprint import AIR_HU
+from HQCSegmentLib.imaging import Reorientation
+from HQCSegmentLib.imaging.geometry import FloatArray
+
+SIGNATURE_SIDE = 12
+"""Blocks along each axis of the coarse copy that images are compared by."""
+
+SAMPLES = 50_000
+"""Voxels of a structure that its median intensity is taken from."""
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class SeenCase:
+    """A case while its voxels are in memory.
+
+    Attributes:
+        case: Where it was read from.
+        labelled: Image and label map.
+        structures: Names of the cohort's structures by label value.
+    """
+
+    case: Case
+    labelled: LabelledCase
+    structures: Mapping[int, str]
+
+    @property
+    def name(self) -> str:
+        """Alias of the case."""
+        return self.case.name
+
+    @functools.cached_property
+    def boxes(self) -> dict[int, Box]:
+        """Smallest box around each structure that has voxels, by label value."""
+        from scipy.ndimage import find_objects
+
+        found = find_objects(self.labelled.label.astype(np.int32))
+        return {value: box for value, box in enumerate(found, start=1) if box is not None}
+
+    @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest intensity."""
+        array = self.labelled.image.array
+        return float(array.min()), float(array.max())
+
+    @property
+    def hounsfield(self) -> bool:
+        """Whether intensities look like Hounsfield units: no other modality is as negative as air."""
+        return self.range[0] < AIR_HU
+
+    def mask(self, value: int) -> npt.NDArray[np.bool_]:
+        """Voxels of a structure inside its box."""
+        return self.labelled.label[self.boxes[value]] == value
+
+
+@dataclass(frozen=True)
+class StructureFacts:
+    """One drawn structure of one case.
+
+    Attributes:
+        millilitres: Volume.
+        center: Centroid, RAS millimetres.
+        intensity: Median intensity inside.
+    """
+
+    millilitres: float
+    center: tuple[float, float, float]
+    intensity: float
+
+
+@dataclass(frozen=True, eq=False)
+class CaseFacts:
+    """What is kept of a case.
+
+    Attributes:
+        case: Where it was read from.
+        shape: Voxels along i, j, k.
+        spacing: Millimetres along R, A, S.
+        center: Center of the image, RAS millimetres.
+        hounsfield: Whether intensities look like Hounsfield units.
+        digest: SHA-256 of the voxels.
+        signature: Coarse copy of the image in RAS order, mean 0 and length 1, shape (SIGNATURE_SIDE ** 3,).
+        structures: By label value; those with voxels only.
+    """
+
+    case: Case
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    center: tuple[float, float, float]
+    hounsfield: bool
+    digest: str
+    signature: npt.NDArray[np.float32]
+    structures: dict[int, StructureFacts]
+
+    @property
+    def name(self) -> str:
+        """Alias of the case."""
+        return self.case.name
+
+
+def facts_of(seen: SeenCase) -> CaseFacts:
+    """Summarise a case."""
+    image = seen.labelled.image
+    reorientation = Reorientation.to_ras(image.affine)
+    grid = image.grid.reoriented(reorientation)
+    corners = image.grid.corners()
+    return CaseFacts(
+        case=seen.case,
+        shape=image.grid.shape,
+        spacing=grid.spacing,
+        center=_point(corners.mean(axis=0)),
+        hounsfield=seen.hounsfield,
+        digest=_digest(image.array),
+        signature=_signature(reorientation.apply(image.array)),
+        structures={value: _structure(seen, value) for value in seen.boxes if value in seen.structures},
+    )
+
+
+def _structure(seen: SeenCase, value: int) -> StructureFacts:
+    image, box, mask = seen.labelled.image, seen.boxes[value], seen.mask(value)
+    places = np.argwhere(mask)
+    center = places.mean(axis=0) + [one.start for one in box]
+    inside = image.array[box][mask]
+    return StructureFacts(
+        millilitres=len(places) * image.grid.voxel_millilitres,
+        center=_point(image.affine[:3, :3] @ center + image.affine[:3, 3]),
+        intensity=float(np.median(inside[:: max(1, inside.size // SAMPLES)])),
+    )
+
+
+def _point(position: FloatArray) -> tuple[float, float, float]:
+    right, anterior, superior = (float(value) for value in position)
+    return right, anterior, superior
+
+
+def _digest(array: npt.NDArray) -> str:
+    """SHA-256 of shape and voxels; the number type does not matter where the values are the same small integers."""
+    whole = array.dtype.kind in "iu" and array.dtype.itemsize <= 2
+    values = array.astype(np.int32) if whole else array
+    return hashlib.sha256(repr(array.shape).encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
+
+
+def _signature(array: npt.NDArray) -> npt.NDArray[np.float32]:
+    """Means of blocks of an array, mean 0 and length 1."""
+    coarse: npt.NDArray[np.floating] = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
+    for axis, size in enumerate(array.shape):
+        edges = np.unique(np.linspace(0, size, min(SIGNATURE_SIDE, size) + 1).astype(int)[:-1])
+        widths = np.diff([*edges, size])
+        shape = [1, 1, 1]
+        shape[axis] = len(edges)
+        coarse = np.add.reduceat(coarse, edges, axis=axis) / widths.reshape(shape)
+        # A small image has fewer blocks: they are repeated, so that all signatures have one length.
+        coarse = np.take(coarse, np.arange(SIGNATURE_SIDE) * len(edges) // SIGNATURE_SIDE, axis=axis)
+    flat = coarse.ravel() - coarse.mean()
+    return (flat / max(float(np.linalg.norm(flat)), 1e-30)).astype(np.float32)

@@ -1,0 +1,21 @@
+"""Names of structures: from those that hospitals use to TG-263, by rules and by a table that the user can edit."""
+
+from HQCSegmentLib.naming.catalogue import PALETTE, CatalogueEntry, catalogue, structure_for
+from HQCSegmentLib.naming.matching import Match, Proposal, Side, propose, side_of
+from HQCSegmentLib.naming.table import LEFT_OUT, TABLE, read_table, write_table
+
+__all__ = [
+    "LEFT_OUT",
+    "PALETTE",
+    "TABLE",
+    "CatalogueEntry",
+    "Match",
+    "Proposal",
+    "Side",
+    "catalogue",
+    "propose",
+    "read_table",
+    "side_of",
+    "structure_for",
+    "write_table",
+]
