@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from HQCSegmentLib.cohort.rasterize import empty_volume
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image, read_label_map
+from HQCSegmentLib.imaging.dicom_folder import SeriesSummary
 from HQCSegmentLib.imaging.dicom_series import read_series
-from HQCSegmentLib.naming import LEFT_OUT
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,13 @@ class Case:
     Attributes:
         name: Alias, unique in the cohort; the only thing of a case that appears in any output.
         image: Image file, or folder of a DICOM series.
-        label: Label map file or DICOM RTSTRUCT.
+        label: Label map file, DICOM RTSTRUCT or DICOM SEG.
         patient: Cases of the same patient are never divided between training and held-out.
         renamed: Name in the cohort by the name that the structure set of this case has; "-" where it is not used.
         revalued: Value in the cohort by the value that the label map file has; 0 where it is not used.
+        series: Which series of the folder `image`, where several were there to choose from.
+        present: Names in the files of the structures that were looked for in this case and may be empty; others are
+            unknown. None where the label says so itself: all of a label map, the drawn ones of a DICOM file.
     """
 
     name: str
@@ -34,6 +38,8 @@ class Case:
     patient: str
     renamed: Mapping[str, str] = field(default_factory=dict)
     revalued: Mapping[int, int] = field(default_factory=dict)
+    series: SeriesSummary | None = None
+    present: frozenset[str] | None = None
 
     def read_image(self) -> Image:
         """The image.
@@ -42,7 +48,7 @@ class Case:
             InputError: if it cannot be read.
         """
         if self.image.is_dir():
-            return read_series(self.image, name=self.name)
+            return read_series(self.image, name=self.name, series=self.series)
         return read_image(self.image, name=self.name)
 
     def read(self, structures: Mapping[int, str]) -> LabelledCase:
@@ -55,14 +61,16 @@ class Case:
             InputError: naming case and file, if a file is missing or unreadable, image and label map are not on the
                 same grid, or the label map holds values that are not in `structures`.
         """
-        from HQCSegmentLib.cohort.rtstruct import is_structure_set
+        from HQCSegmentLib.cohort.drawings import is_drawing
 
         image = self.read_image()
-        if is_structure_set(self.label):
-            array, known = self._from_structure_set(image, structures)
-        else:
-            array, known = self._from_label_map(image, structures), frozenset(structures)
-        return LabelledCase(image, array, known)
+        if is_drawing(self.label):
+            return self._from_drawing(image, structures)
+        known = frozenset(structures)
+        if self.present is not None:
+            meant = {self.renamed.get(name, name) for name in self.present}
+            known = frozenset(value for value, name in structures.items() if name in meant)
+        return LabelledCase(image, self._from_label_map(image, structures), known)
 
     def label_values(self) -> dict[int, int]:
         """Voxels of each value of the label map file, background left out.
@@ -113,35 +121,30 @@ class Case:
             table[value] = wanted
         return table[array]
 
-    def _from_structure_set(
-        self, image: Image, structures: Mapping[int, str]
-    ) -> tuple[npt.NDArray[np.uint16], frozenset[int]]:
-        from HQCSegmentLib.cohort.rtstruct import read_structure_set
+    def _from_drawing(self, image: Image, structures: Mapping[int, str]) -> LabelledCase:
+        """Read a structure set or DICOM SEG."""
+        from HQCSegmentLib.cohort.drawings import drawn_in
 
-        masks = self._rename(read_structure_set(self.label, image))
-        array = np.zeros(image.array.shape, np.uint16)
-        known = set()
-        # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
-        for value, name in sorted(structures.items()):
-            if name in masks:
-                array[masks[name]] = value
-                known.add(value)
-        return array, frozenset(known)
-
-    def _rename(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[np.bool_]]:
-        """Masks by the cohort's names."""
-        result: dict[str, npt.NDArray[np.bool_]] = {}
+        value_of = {name: value for value, name in structures.items()}
+        wanted = {local for local, name in self.renamed.items() if name in value_of}
+        wanted |= {name for name in value_of if name not in self.renamed}
+        array = empty_volume(image.grid.shape, np.uint16)
+        notes: list[str] = []
         local: dict[str, str] = {}
-        for name, mask in masks.items():
-            wanted = self.renamed.get(name, name)
-            if wanted in result and wanted != LEFT_OUT:
+        for drawn in drawn_in(self.label, image, names=wanted):
+            name = self.renamed.get(drawn.name, drawn.name)
+            if name in local:
                 msg = (
-                    f"case {self.name}: {local[wanted]!r} and {name!r} are both drawn and both stand for {wanted}; "
+                    f"case {self.name}: {local[name]!r} and {drawn.name!r} are both drawn and both stand for {name}; "
                     "write the table of names (hqcsegment check --write-names) and put - for the one to leave out."
                 )
                 raise InputError(msg)
-            result[wanted], local[wanted] = mask, name
-        return result
+            local[name] = drawn.name
+            # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
+            part = array[drawn.box.slices]
+            np.copyto(part, value_of[name], where=drawn.box.mask & (part < value_of[name]))
+            notes += drawn.notes
+        return LabelledCase(image, array, frozenset(value_of[name] for name in local), tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,11 +155,13 @@ class LabelledCase:
         image: The image.
         label: Label map on the image's grid, (i, j, k), uint16.
         known: Values of the structures that were drawn for this case; others are unknown, not background.
+        notes: Sentences on what is odd about the contours, or was done to read them.
     """
 
     image: Image
     label: npt.NDArray[np.uint16]
     known: frozenset[int]
+    notes: tuple[str, ...] = ()
 
     def segmentation(self, structures: tuple[Structure, ...]) -> Segmentation:
         """The reference contours as a segmentation."""
