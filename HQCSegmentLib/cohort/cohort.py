@@ -16,6 +16,10 @@ MAX_VALUE = 65535
 """Largest value of a label map (uint16)."""
 
 
+class UnknownLayoutError(InputError):
+    """A folder is laid out in none of the known ways."""
+
+
 @dataclass(frozen=True)
 class Cohort:
     """Cases with contours.
@@ -27,6 +31,7 @@ class Cohort:
         structures: Structure names by label value, in order of value: TG-263 names where the local name is certain
             or the table of names gives one, else the local names.
         local_names: Names as the files have them.
+        notes: Sentences on which series and structure sets were chosen where a folder holds several.
     """
 
     path: Path
@@ -34,14 +39,15 @@ class Cohort:
     cases: tuple[Case, ...]
     structures: dict[int, str]
     local_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: str | Path) -> Cohort:
         """Find the cases of a folder.
 
         Args:
-            path: Folder with `images/` and `labels/`, an nnU-Net raw or Decathlon data set, or one folder per
-                patient with a DICOM series and an RTSTRUCT.
+            path: Folder with a `cohort.json`, folder with `images/` and `labels/`, an nnU-Net raw, Decathlon or KiTS
+                data set, or one folder per patient with a DICOM series and an RTSTRUCT or DICOM SEG.
 
         Structures get their TG-263 names where the local name is a certain spelling of one; `names.csv` in the folder
         overrides that (see `HQCSegmentLib.naming`).
@@ -61,7 +67,7 @@ class Cohort:
                 return cls._from(path, found)
         known = "; ".join(layout.DESCRIPTION for layout in LAYOUTS)
         msg = f"{path} holds no cohort of a known layout. Known are: {known}."
-        raise InputError(msg)
+        raise UnknownLayoutError(msg)
 
     @classmethod
     def _from(cls, path: Path, found: Found) -> Cohort:
@@ -89,7 +95,7 @@ class Cohort:
             raise InputError(msg)
         cases = tuple(sorted(named.cases, key=lambda case: case.name))
         local_names = tuple(found.structures.values())
-        return cls(path, found.layout, cases, dict(sorted(named.structures.items())), local_names)
+        return cls(path, found.layout, cases, dict(sorted(named.structures.items())), local_names, found.notes)
 
     def subset(self, names: Iterable[str]) -> Cohort:
         """The same cohort with only the named cases.

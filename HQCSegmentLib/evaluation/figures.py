@@ -76,6 +76,36 @@ def contour_figure(
     return png(figure)
 
 
+def thumbnail(
+    image: npt.NDArray,
+    affine: FloatArray,
+    labels: npt.NDArray[np.integer] | None,
+    structures: Sequence[Structure],
+) -> bytes:
+    """Draw a small axial and coronal slice with contours, through the same place as `contour_figure` does.
+
+    Args:
+        image: Voxels, axes (i, j, k).
+        affine: 4x4, voxel index to RAS millimetres.
+        labels: Label map of the same shape, or None.
+        structures: What to draw, by value and color.
+
+    Returns:
+        A PNG file, 400 pixels wide.
+    """
+    from matplotlib.figure import Figure
+
+    reorientation = Reorientation.to_ras(affine)
+    spacing = Grid((image.shape[0], image.shape[1], image.shape[2]), affine).reoriented(reorientation).spacing
+    volume = reorientation.apply(image)
+    drawn = None if labels is None else reorientation.apply(labels)
+    center = _center([] if drawn is None else [drawn], structures, volume.shape)
+    figure = Figure(figsize=(4, 2.4), dpi=100, facecolor="white", layout="constrained")
+    for panel, plane in zip(figure.subplots(1, 2), ("axial", "coronal"), strict=True):
+        _draw_plane(panel, plane, volume, (drawn, None), structures, center, spacing, _window(volume))
+    return png(figure)
+
+
 def _center(
     maps: Sequence[npt.NDArray[np.integer]], structures: Sequence[Structure], shape: tuple[int, ...]
 ) -> tuple[int, ...]:

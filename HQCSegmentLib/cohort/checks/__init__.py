@@ -15,7 +15,7 @@ from HQCSegmentLib.cohort.checks.finding import SEVERITIES, Finding, Severity
 from HQCSegmentLib.cohort.cohort import Cohort
 from HQCSegmentLib.errors import InputError
 
-__all__ = ["SEVERITIES", "CaseFacts", "Finding", "SeenCase", "Severity", "check", "examine"]
+__all__ = ["SEVERITIES", "CaseFacts", "Finding", "SeenCase", "Severity", "Watcher", "check", "examine"]
 
 CASE_CHECKS: tuple[Callable[[SeenCase], list[Finding]], ...] = (
     geometry.odd_grid,

@@ -50,7 +50,7 @@ def tiny_islands(seen: SeenCase) -> list[Finding]:
             name = seen.structures[value]
             voxels = plural(int(tiny.sum()), "voxel")
             message = f"case {seen.name}: {name} has {plural(len(tiny), 'tiny island')} apart from the rest ({voxels})."
-            advice = "Erase them if they were drawn by mistake."
+            advice = "Erase what was drawn by mistake."
             findings.append(Finding(seen.name, name, "warning", "tiny-islands", message, advice))
     return findings
 
@@ -86,7 +86,7 @@ def never_drawn(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -> li
     findings = []
     for value, name in structures.items():
         if not any(value in one.structures for one in cases):
-            message = f"structure {name} is not drawn in any readable case."
+            message = f"{name} is not drawn in any readable case."
             advice = "Draw it in some cases, or remove its name."
             findings.append(Finding("", name, "error", "never-drawn", message, advice))
     return findings
@@ -98,7 +98,7 @@ def rarely_drawn(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -> l
     for value, name in structures.items():
         having = [one.name for one in cases if value in one.structures]
         if len(cases) > 2 and len(having) == 1:
-            message = f"structure {name} is drawn in case {having[0]} only, of {len(cases)}."
+            message = f"{name} is drawn in case {having[0]} only, of {len(cases)}."
             advice = "It can hardly be learned or judged; draw it in more cases, or remove its name."
             findings.append(Finding("", name, "note", "rarely-drawn", message, advice))
     return findings

@@ -14,10 +14,10 @@ def unclear_names(names: Iterable[str]) -> list[Finding]:
     for proposal in propose(names):
         name = proposal.name
         if proposal.match == "no side":
-            message = f"structure {name} does not say which side it is, and it is not guessed."
+            message = f"{name} does not say which side it is, and it is not guessed."
             severity = "warning"
         elif proposal.match == "similar":
-            message = f"structure {name} is spelt like {proposal.tg263_name}, but is kept as it is."
+            message = f"{name} is spelt like {proposal.tg263_name}, but is kept as it is."
             severity = "note"
         else:
             continue

@@ -15,11 +15,19 @@ from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
 
 @dataclass(frozen=True)
 class Found:
-    """Cases and structure names of a folder."""
+    """Cases and structure names of a folder.
+
+    Attributes:
+        layout: How the folder is laid out, in words.
+        cases: In any order.
+        structures: Names as the files have them, by label value.
+        notes: Sentences on what was chosen where there was a choice.
+    """
 
     layout: str
     cases: list[Case]
     structures: dict[int, str]
+    notes: tuple[str, ...] = ()
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -47,6 +55,15 @@ def matching_labels(folder: Path, stems: Iterable[str]) -> dict[str, Path]:
             raise InputError(msg)
         found[stem] = matches[0]
     return found
+
+
+def in_order_of_value(names: Iterable[str]) -> dict[int, str]:
+    """Give names values from 1 on, in alphabetical order but targets last.
+
+    Where structures overlap the larger value wins, and a tumor lies in its organ.
+    """
+    ordered = sorted(set(names), key=lambda name: (name.upper().startswith(("GTV", "CTV", "PTV")), name))
+    return dict(enumerate(ordered, start=1))
 
 
 def values_found(cases: Iterable[Case]) -> dict[int, str]:

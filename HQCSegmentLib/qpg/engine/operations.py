@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from HQCSegmentLib.qpg.circuits import CNOT, CU3
+from HQCSegmentLib.qpg.circuits import CNOT, CU3, CZ
 from HQCSegmentLib.qpg.engine.matrices import controlled, local_matrices
 from HQCSegmentLib.qpg.engine.monomial import branches
 from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program
@@ -50,7 +50,7 @@ def operations(program: Program, angles: Tensor, *, first: int) -> tuple[list[Op
 @torch.inference_mode(mode=False)  # kept, and later used in backward passes
 def _monomial(stage: Fixed, qubits: int, device: torch.device, dtype: torch.dtype) -> Monomial:
     (index,), (factor,) = branches(stage.gates, 0, qubits, device)
-    signs = factor.to(dtype) if bool((factor < 0).any()) else None
+    signs = factor.to(dtype) if any(isinstance(gate, CZ) for gate in stage.gates) else None
     if not any(isinstance(gate, CNOT) for gate in stage.gates):
         return Monomial(None, None, signs)
     return Monomial(index, torch.argsort(index), signs)

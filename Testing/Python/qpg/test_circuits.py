@@ -238,6 +238,21 @@ def test_zero_angles_give_exactly_zero(ansatz: str, depth: int, readout: str):
         assert not result.any()
 
 
+# Other devices
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("depth", [1, 2, 4, 6])
+@pytest.mark.parametrize("ansatz", ANSATZES)
+def test_all_is_computed_on_the_device_of_the_angles(ansatz: str, depth: int, chunk: int | None, readout: str):
+    """On "meta", torch's device without numbers: a tensor left on the CPU or a number read back would be refused."""
+    angles = zeros(ansatz, qubits=9, depth=depth).to("meta").requires_grad_()
+    result = values(angles, numbers=200, readout=readout, ansatz=ansatz, chunk=chunk)
+    result.sum().backward()
+    assert result.device == angles.grad.device == angles.device
+
+
 # Whatever finite angles an optimizer reaches
 
 
