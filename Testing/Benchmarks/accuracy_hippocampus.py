@@ -1,8 +1,9 @@
 """Fine-tuning on a few cases of another "site", measured on real data (hippocampus, T1 MR).
 
 A base model is trained on 100 cases. Other cases are changed as another scanner might (contrast inverted, blur, bias
-field, noise; see `other_site`). Each method fine-tunes the base on 4 of them, and Dice is measured on 40 others of
-that site, with several seeds that draw other training cases and other random numbers.
+field, noise), or, with `--shift modality`, more than that (see `other_site`). Each method fine-tunes the base on 4 of
+them, and Dice is measured on 40 others of that site, with several seeds that draw other training cases and other random
+numbers.
 
     python Testing/Benchmarks/accuracy_hippocampus.py --out STUDY [--methods qpg,full] [--cases 4] [--seeds 3]
 
@@ -35,22 +36,24 @@ BASE_CASES, POOL_CASES, TEST_CASES = 100, 40, 40
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
 
 
-def other_site(array: npt.NDArray, *, seed: int) -> npt.NDArray[np.float32]:
+def other_site(array: npt.NDArray, *, shift: str, seed: int) -> npt.NDArray[np.float32]:
     """A T1 image as if it came from elsewhere.
 
-    Scaled to [0, 1] between its 0.5th and 99.5th percentile, contrast inverted, blurred by 0.7 voxels, multiplied by
-    a smooth bias field of +-40 %, and given Gaussian noise of 0.06.
+    Scaled to [0, 1] between its 0.5th and 99.5th percentile; then "scanner": contrast inverted; "modality": intensity x
+    becomes (1 - cos(3 pi x)) / 2, so that tissues that were brighter or darker than others look alike, and alike ones
+    differ. Blurred by 0.7 voxels, multiplied by a smooth bias field of +-40 %, and given Gaussian noise of 0.06.
     """
     generator = np.random.default_rng(seed)
     low, high = np.percentile(array, (0.5, 99.5))
-    image = 1 - np.clip((array - low) / (high - low), 0, 1)
+    image = np.clip((array - low) / (high - low), 0, 1)
+    image = 1 - image if shift == "scanner" else (1 - np.cos(3 * np.pi * image)) / 2
     image = gaussian_filter(image, 0.7)
     field = gaussian_filter(generator.standard_normal(array.shape), 12)
     image = image * (1 + 0.4 * field / np.abs(field).max())
     return (image + generator.normal(0, 0.06, array.shape)).astype(np.float32)
 
 
-def write_site(cohort: Any, names: list[str], folder: Path) -> None:
+def write_site(cohort: Any, names: list[str], folder: Path, *, shift: str) -> None:
     """Write the changed images and their labels as a cohort."""
     for case in cohort.subset(names).cases:
         target = folder / "images" / f"{case.name}.nii.gz"
@@ -59,7 +62,7 @@ def write_site(cohort: Any, names: list[str], folder: Path) -> None:
         labelled = case.read(cohort.structures)
         number = int("".join(filter(str.isdigit, case.name)))
         write_array(folder / "labels" / target.name, labelled.label.astype(np.uint8), labelled.image.affine)
-        write_array(target, other_site(labelled.image.array, seed=number), labelled.image.affine)
+        write_array(target, other_site(labelled.image.array, shift=shift, seed=number), labelled.image.affine)
 
 
 def measure(bundle: Any, cohort: Any, names: list[str]) -> dict[str, float]:
@@ -102,6 +105,9 @@ def main() -> None:
     parser.add_argument("--methods", default="qpg,full", help="methods to compare")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", default="4", help="training cases, such as 2,4")
+    parser.add_argument(
+        "--shift", default="scanner", choices=["scanner", "modality"], help="how the other site's images differ"
+    )
     parser.add_argument("--from-scratch", action="store_true", help="train random weights, on the cohort as it is")
     parser.add_argument(
         "--steps", type=int, help=f"steps of a run (default: {STEPS_FROM_BASE}; from scratch {STEPS_FROM_SCRATCH})"
@@ -123,9 +129,12 @@ def main() -> None:
     base, site = None, cohort
     if not arguments.from_scratch:
         base = base_model(cohort, base_names, steps=arguments.base_steps, folder=arguments.out / "base")
-        write_site(cohort, names[BASE_CASES:], arguments.out / "site")
-        site = hqc.Cohort.open(arguments.out / "site")
+        folder = arguments.out / ("site" if arguments.shift == "scanner" else f"site-{arguments.shift}")
+        write_site(cohort, names[BASE_CASES:], folder, shift=arguments.shift)
+        site = hqc.Cohort.open(folder)
     steps = arguments.steps or (STEPS_FROM_SCRATCH if arguments.from_scratch else STEPS_FROM_BASE)
+
+    kind = "scratch-" if base is None else "" if arguments.shift == "scanner" else f"{arguments.shift}-"
 
     rows: list[dict[str, Any]] = []
 
@@ -144,7 +153,7 @@ def main() -> None:
             drawn = random.Random(seed).sample(pool, cases)
             for variant in arguments.methods.split(","):
                 start = time.monotonic()
-                out = arguments.out / f"{variant.replace(':', '-')}-{cases}-cases-seed-{seed}"
+                out = arguments.out / f"{kind}{variant.replace(':', '-')}-{cases}-cases-seed-{seed}"
                 bundle = trained(site, base, variant=variant, names=drawn, seed=seed, steps=steps, out=out)
                 seconds = time.monotonic() - start
                 numbers = bundle.manifest.training.trainable_numbers
