@@ -10,9 +10,9 @@ from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.checks.facts import CaseFacts
 from HQCSegmentLib.cohort.checks.finding import Finding
 
-SAME_CORRELATION = 0.9999
-"""Correlation of coarse copies above which two images are of the same scan: saved again with another scale, number
-type or compression."""
+SAME_CORRELATION = 0.95
+"""Correlation of the fine texture above which two images are of the same scan, saved again with another scale, number
+type or compression; between patients it is below 0.5 (measured on CT and MR)."""
 
 ADVICE = "Keep one of them, or give both the same patient in cohort.json."
 

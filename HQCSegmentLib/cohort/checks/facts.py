@@ -15,8 +15,8 @@ from HQCSegmentLib.cohort.fingerprint import AIR_HU
 from HQCSegmentLib.imaging import Reorientation
 from HQCSegmentLib.imaging.geometry import FloatArray
 
-SIGNATURE_SIDE = 12
-"""Blocks along each axis of the coarse copy that images are compared by."""
+SIGNATURE_SIZE = 8192
+"""Places that images are compared at."""
 
 SAMPLES = 50_000
 """Voxels of a structure that its median intensity is taken from."""
@@ -93,7 +93,7 @@ class CaseFacts:
         center: Center of the image, RAS millimetres.
         hounsfield: Whether intensities look like Hounsfield units.
         digest: SHA-256 of the voxels.
-        signature: Coarse copy of the image in RAS order, mean 0 and length 1, shape (SIGNATURE_SIDE ** 3,).
+        signature: Fine texture of the image in RAS order, mean 0 and length 1, shape (SIGNATURE_SIZE,).
         structures: By label value; those with voxels only.
     """
 
@@ -155,15 +155,18 @@ def _digest(array: npt.NDArray) -> str:
 
 
 def _signature(array: npt.NDArray) -> npt.NDArray[np.float32]:
-    """Means of blocks of an array, mean 0 and length 1."""
-    coarse: npt.NDArray[np.floating] = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
-    for axis, size in enumerate(array.shape):
-        edges = np.unique(np.linspace(0, size, min(SIGNATURE_SIDE, size) + 1).astype(int)[:-1])
-        widths = np.diff([*edges, size])
-        shape = [1, 1, 1]
-        shape[axis] = len(edges)
-        coarse = np.add.reduceat(coarse, edges, axis=axis) / widths.reshape(shape)
-        # A small image has fewer blocks: they are repeated, so that all signatures have one length.
-        coarse = np.take(coarse, np.arange(SIGNATURE_SIDE) * len(edges) // SIGNATURE_SIDE, axis=axis)
-    flat = coarse.ravel() - coarse.mean()
-    return (flat / max(float(np.linalg.norm(flat)), 1e-30)).astype(np.float32)
+    """Differences of neighbouring voxels at evenly spread places.
+
+    Noise and fine texture are another in every scan, while a copy with another scale has the same up to a factor.
+    """
+    numbers = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
+    steps = np.diff(numbers, axis=0).ravel()
+    if not steps.size:
+        return np.zeros(SIGNATURE_SIZE, np.float32)
+    steps = steps[np.linspace(0, steps.size - 1, SIGNATURE_SIZE).astype(int)]
+    # Edges are alike in all patients, and large; padding has no texture.
+    textured = np.abs(steps[steps != 0])
+    limit = float(np.percentile(textured, 80)) if textured.size else 0.0
+    steps = np.clip(steps, -limit, limit)
+    steps -= steps.mean()
+    return steps / max(float(np.linalg.norm(steps)), 1e-30)
