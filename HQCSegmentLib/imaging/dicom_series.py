@@ -114,7 +114,7 @@ def _read_files(series: SeriesSummary, name: str) -> Image:
         files=tuple(one.file for one in slices),
         series_instance_uid=series.uid,
         frame_of_reference_uid=str(slices[0].header.get("FrameOfReferenceUID", "")),
-        sop_instance_uids=tuple(str(one.header.SOPInstanceUID) for one in slices),
+        sop_instance_uids=tuple(str(one.header.get("SOPInstanceUID", "")) for one in slices),
     )
     return Image(array, affine, name=name, series=reference)
 
