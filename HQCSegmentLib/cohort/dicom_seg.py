@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.cohort.dicom_references import check_references, references_in
-from HQCSegmentLib.cohort.rasterize import Box
+from HQCSegmentLib.cohort.rasterize import Box, empty_volume
 from HQCSegmentLib.cohort.rtstruct import Drawn
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.dicom_folder import SEG_CLASSES, read_tags
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 INSIDE_FROM = 0.5
 """Fractional segmentations: a voxel is inside from this probability or occupied part on."""
+
+_GEOMETRY = (
+    ("PlanePositionSequence", "ImagePositionPatient"),
+    ("PlaneOrientationSequence", "ImageOrientationPatient"),
+    ("PixelMeasuresSequence", "PixelSpacing"),
+)
+"""Functional groups (DICOM PS3.3 C.7.6.16.2) and what in them says where a frame lies."""
 
 
 def is_dicom_seg(path: Path) -> bool:
@@ -68,17 +75,18 @@ def drawn_segments(path: Path, image: Image, *, names: Collection[str] | None = 
     where = f"{image.name}: {path.name}"
     segmentation = _read(path)
     notes = tuple(check_references(references_in(segmentation), image.series, where=where))
-    drawn = _numbers_with_frames(segmentation)
+    planes = _planes(segmentation, where)
     seen = set()
     for segment in _segments(segmentation):
         name, number = _label(segment), int(segment.SegmentNumber)
-        if number not in drawn or (names is not None and name not in names):
+        if number not in planes or (names is not None and name not in names):
             continue
         if name in seen:
             msg = f"{where} has two segments labelled {name!r}; rename one."
             raise InputError(msg)
         seen.add(name)
-        yield Drawn(name, _place(*_volume(segmentation, number, where), image, f"{where}: segment {name!r}"), notes)
+        box = _fill(segmentation, number, planes[number], image, f"{where}: segment {name!r}")
+        yield Drawn(name, box, notes)
         notes = ()
 
 
@@ -106,70 +114,126 @@ def _label(segment: Dataset) -> str:
     return str(segment.get("SegmentLabel") or "").strip() or f"Segment {segment.SegmentNumber}"
 
 
-def _numbers_with_frames(dataset: Dataset) -> set[int]:
-    """Numbers of the segments that have at least one frame; all segments of a label map share its frames."""
-    if dataset.get("SegmentationType") == "LABELMAP":
-        return {int(segment.SegmentNumber) for segment in _segments(dataset)}
+@dataclass(frozen=True)
+class _Plane:
+    """Where a frame lies: its index, and the affine from (column, row, 1) to LPS millimetres, shape (3, 3)."""
+
+    index: int
+    lps: FloatArray
+
+
+def _planes(dataset: Dataset, where: str) -> dict[int, list[_Plane]]:
+    """Frames of each segment number; all segments of a label map share its frames.
+
+    Raises:
+        InputError: if a frame does not say where it lies.
+    """
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    return {
-        int(identification.ReferencedSegmentNumber)
-        for group in (*shared, *frames)
-        for identification in group.get("SegmentIdentificationSequence") or []
-    }
+    every = [int(segment.SegmentNumber) for segment in _segments(dataset)]
+    is_label_map = dataset.get("SegmentationType") == "LABELMAP"
+    planes: dict[int, list[_Plane]] = {}
+    for index, group in enumerate(dataset.get("PerFrameFunctionalGroupsSequence") or []):
+        values = [
+            np.array(item.get(tag) or [], float)
+            for macro, tag in _GEOMETRY
+            for item in [_macro(macro, group, shared) or {}]
+        ]
+        if [len(value) for value in values] != [3, 6, 2] or not np.isfinite(np.concatenate(values)).all():
+            msg = f"{where}: frame {index + 1} does not say where it lies; export the segmentation again."
+            raise InputError(msg)
+        position, orientation, spacing = values
+        lps = np.column_stack([orientation[:3] * spacing[1], orientation[3:] * spacing[0], position])
+        identified = _macro("SegmentIdentificationSequence", group, shared)
+        own = [] if identified is None else [int(identified.ReferencedSegmentNumber)]
+        for number in every if is_label_map else own:
+            planes.setdefault(number, []).append(_Plane(index, lps))
+    return planes
 
 
-def _volume(segmentation: highdicom.seg.Segmentation, number: int, where: str) -> tuple[npt.NDArray, FloatArray]:
-    """Voxels of one segment with axes (frame, row, column), and the affine to LPS millimetres."""
+def _macro(name: str, frame: Dataset, shared: Sequence[Dataset]) -> Dataset | None:
+    """Item of a functional group, which a frame has for itself or all share."""
+    return next((group[name][0] for group in (frame, *shared) if group.get(name)), None)
+
+
+def _fill(segmentation: highdicom.seg.Segmentation, number: int, planes: list[_Plane], image: Image, where: str) -> Box:
+    """Voxels of one segment in a box on the grid of the image; `where` begins the messages."""
+    voxel_from_lps = np.linalg.inv(LPS_FROM_RAS @ image.affine)
+    shape = np.array(image.grid.shape)
+    volume = empty_volume(image.grid.shape, np.bool_)
+    first, last = shape.copy(), np.zeros(3, int)
+    for plane in planes:
+        pixels = _pixels(segmentation, plane.index, number, where)
+        if not pixels.any():
+            continue
+        change = voxel_from_lps[:3, :3] @ plane.lps
+        change[:, 2] += voxel_from_lps[:3, 3]
+        turn, start = _on_grid(change, pixels.shape, where)
+        across, along = int(np.abs(turn[:, 0]).argmax()), int(np.abs(turn[:, 1]).argmax())
+        against = tuple(axis for axis, one in enumerate((across, along)) if turn[one, axis] < 0)
+        pixels = np.flip(pixels, against)
+        size = np.ones(3, int)
+        size[[across, along]] = pixels.shape
+        start = start + np.minimum(turn[:, 0] * (pixels.shape[0] - 1) + turn[:, 1] * (pixels.shape[1] - 1), 0)
+        low, high = np.clip(start, 0, shape), np.clip(start + size, 0, shape)
+        inside = pixels[
+            slice(low[across] - start[across], high[across] - start[across]),
+            slice(low[along] - start[along], high[along] - start[along]),
+        ]
+        if (high <= low).any() or np.count_nonzero(inside) < np.count_nonzero(pixels):
+            msg = (
+                f"{where} reaches outside the image series; the series is incomplete or not the one that it was "
+                "drawn on."
+            )
+            raise InputError(msg)
+        part = volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        part |= (inside if across < along else inside.T).reshape(part.shape)
+        first, last = np.minimum(first, low), np.maximum(last, high)
+    first = np.minimum(first, last)
+    i, j, k = first.tolist()
+    return Box((i, j, k), volume[tuple(slice(a, b) for a, b in zip(first, last, strict=True))])
+
+
+def _pixels(segmentation: highdicom.seg.Segmentation, index: int, number: int, where: str) -> npt.NDArray[np.bool_]:
+    """Pixels of a frame that belong to a segment, axes (column, row)."""
     try:
-        with warnings.catch_warnings():
-            # Said about every file that leaves out empty frames, which is what they all do.
-            warnings.simplefilter("ignore")
-            volume = segmentation.get_volume(segment_numbers=[number], combine_segments=False, rescale_fractional=True)
+        stored = segmentation.get_stored_frame(index, as_index=True)
     except (RuntimeError, ValueError, AttributeError, KeyError, IndexError) as error:
-        msg = f"{where}: the frames are no regular volume that can be read ({str(error).rstrip('.')})."
+        msg = f"{where}: frame {index + 1} cannot be read; copy or export the segmentation again."
         raise InputError(msg) from error
-    return volume.array[..., 0] >= INSIDE_FROM, np.asarray(volume.affine, np.float64)
+    kind = segmentation.get("SegmentationType")
+    if kind == "LABELMAP":
+        inside = stored == number
+    elif kind == "FRACTIONAL":
+        inside = stored >= INSIDE_FROM * int(segmentation.MaximumFractionalValue)
+    else:
+        inside = stored > 0
+    return np.asarray(inside).T
 
 
-def _place(voxels: npt.NDArray[np.bool_], lps: FloatArray, image: Image, where: str) -> Box:
-    """Box on the grid of the image.
+def _on_grid(
+    change: FloatArray, size: tuple[int, ...], where: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Directions of columns and rows along the axes of the image, shape (3, 2), and the voxel of the first pixel.
 
     Args:
-        voxels: Axes of the segmentation's own.
-        lps: Affine from their indices to LPS millimetres.
-        image: Where they are to be placed.
-        where: Beginning of the messages.
+        change: From (column, row, 1) to voxels of the image, shape (3, 3).
+        size: Number of columns and rows.
+        where: Beginning of the message.
+
+    Raises:
+        InputError: if the pixels are not voxels of the image.
     """
-    change = np.linalg.inv(LPS_FROM_RAS @ image.affine) @ lps
-    turn = np.rint(change[:3, :3])
-    # The corners of the volume are where a small difference of spacing or direction adds up to most.
-    ends = np.array(list(np.ndindex(2, 2, 2))) * (np.array(voxels.shape) - 1)
-    corners = ends @ change[:3, :3].T + change[:3, 3]
-    whole = np.rint(corners)
+    turn = np.rint(change[:, :2]).astype(int)
+    start = np.rint(change[:, 2]).astype(int)
+    # At the corners a small difference of spacing or direction has added up to most.
+    corners = np.array([(column, row) for column in (0, size[0] - 1) for row in (0, size[1] - 1)])
+    apart = corners @ (change[:, :2] - turn).T + change[:, 2] - start
     steps = np.abs(turn)
-    if (
-        not (np.isin(steps, (0, 1)).all() and (steps.sum(axis=0) == 1).all() and (steps.sum(axis=1) == 1).all())
-        or np.abs(corners - whole).max() > GRID_TOLERANCE_VOXELS
-        or np.abs(ends @ turn.T + whole[0] - whole).max() > 0
-    ):
+    straight = (steps.sum(axis=0) == 1).all() and (steps.sum(axis=1) <= 1).all()
+    if not straight or np.abs(apart).max() > GRID_TOLERANCE_VOXELS:
         msg = (
-            f"{where} is not on the grid of the image series (its voxels lie up to "
-            f"{np.abs(corners - whole).max():.2f} voxels away); export it in the geometry of the series."
+            f"{where} is not on the grid of the image series (its pixels lie up to {np.abs(apart).max():.2f} voxels "
+            "away from voxels); export it in the geometry of the series."
         )
         raise InputError(msg)
-    # axes[a]: which axis of the segmentation runs along axis a of the image.
-    axes = [int(axis) for axis in steps.argmax(axis=1)]
-    moved = voxels.transpose(axes)
-    moved = np.flip(moved, [axis for axis in range(3) if turn[axis, axes[axis]] < 0])
-    start = whole.min(axis=0).astype(int)
-    stop = start + moved.shape
-    low, high = np.maximum(start, 0), np.minimum(stop, image.grid.shape)
-    inside = moved[tuple(slice(max(0, a), max(0, b)) for a, b in zip(low - start, high - start, strict=True))]
-    if np.count_nonzero(inside) < np.count_nonzero(moved):
-        msg = (
-            f"{where} reaches outside the image series; the series is incomplete or not the one that it was drawn on."
-        )
-        raise InputError(msg)
-    i, j, k = low.tolist()
-    return Box((i, j, k), inside)
+    return turn, start

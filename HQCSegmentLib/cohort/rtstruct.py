@@ -209,7 +209,7 @@ def _check_frame_of_reference(roi: Dataset, image: Image, where: str) -> None:
 def _fill(contours: list[_Contour], image: Image, name: str, where: str, notes: tuple[str, ...]) -> Drawn:
     """Fill the contours of one structure; `where` begins the messages."""
     voxel_from_lps = np.linalg.inv(LPS_FROM_RAS @ image.affine)
-    lengths = [len(contour.points) for contour in contours]
+    lengths = np.array([len(contour.points) for contour in contours], np.int64)
     indices = np.concatenate([contour.points for contour in contours]) @ voxel_from_lps[:3, :3].T
     indices += voxel_from_lps[:3, 3]
     ends = np.cumsum(lengths)
@@ -255,9 +255,10 @@ def _check_slices(contours: list[_Contour], planes: FloatArray, image: Image, wh
     for contour, plane in zip(contours, planes.tolist(), strict=True):
         distances = [abs(slice_of[uid] - plane) for uid in contour.sop_instance_uids if uid in slice_of]
         if distances and min(distances) > REFERENCE_TOLERANCE_SLICES:
+            apart = min(distances) * image.grid.spacing[2]
             msg = (
-                f"{where}: a contour lies {min(distances) * image.grid.spacing[2]:.1f} mm from the image that it refers "
-                "to; export the structure set and its series again."
+                f"{where}: a contour lies {apart:.1f} mm from the image that it refers to; export the structure set "
+                "and its series again."
             )
             raise InputError(msg)
 

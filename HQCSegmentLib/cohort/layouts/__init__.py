@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from HQCSegmentLib.cohort.layouts import dicom_patients, images_labels, nnunet
+from HQCSegmentLib.cohort.layouts import dicom_patients, images_labels, kits, listed, nnunet
 from HQCSegmentLib.cohort.layouts.found import Found
 
 
@@ -19,7 +19,7 @@ class Layout(Protocol):
         ...
 
 
-LAYOUTS: tuple[Layout, ...] = (nnunet, images_labels, dicom_patients)
-"""In the order in which they are tried."""
+LAYOUTS: tuple[Layout, ...] = (listed, nnunet, images_labels, kits, dicom_patients)
+"""In the order in which they are tried: the one that someone wrote down first, the one that reads all files last."""
 
 __all__ = ["LAYOUTS", "Found", "Layout"]
