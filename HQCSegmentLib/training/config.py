@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
+
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""In mm."""
 
 Method = Literal["qpg", "full", "lora", "frozen", "noentangle", "randommap", "norms"]
 
@@ -70,10 +73,10 @@ class TrainConfig(BaseModel):
         description="parts of a step's patches that go through the network one after the other, to save memory; "
         "weights are generated once for all of them",
     )
-    patch: tuple[int, ...] | None = Field(
+    patch: tuple[PositiveInt, ...] | None = Field(
         default=None, description="voxels of a patch along R, A, S (default: found from the cohort)"
     )
-    spacing: tuple[float, float, float] | None = Field(
+    spacing: tuple[Length, Length, Length] | None = Field(
         default=None, description="working spacing in mm along R, A, S (default: the cohort's median)"
     )
     held_out: int | None = Field(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import HQCSegmentLib as hqc
@@ -308,6 +309,14 @@ def test_structures_that_the_base_does_not_know_are_refused(tiny_run: Path, tmp_
     with pytest.raises(InputError, match="Spleen"):
         train(cohort, tmp_path / "run", tiny, base=tiny_run / "bundle")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"spacing": (0, 1, 1)}, {"spacing": (1, 1, float("inf"))}, {"patch": (16, 0, 16)}, {"angle_rate": 0}]
+)
+def test_settings_that_no_run_could_use_are_refused_at_once(settings):
+    with pytest.raises(ValidationError, match=next(iter(settings))):
+        hqc.TrainConfig(**settings)
 
 
 @pytest.mark.parametrize(
