@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from HQCSegmentLib.cohort.layouts.found import Found
+from HQCSegmentLib.cohort.layouts.found import Found, in_order_of_value
 from HQCSegmentLib.imaging.image_files import image_suffix
 from HQCSegmentLib.naming import LEFT_OUT, TABLE, propose, read_table
 
@@ -21,7 +21,13 @@ def rename(path: Path, found: Found) -> Found:
         InputError: if the table of names cannot be read.
     """
     table = read_table(path / TABLE) if (path / TABLE).is_file() else {}
-    names = _certain_names(found) | table
+    has_label_maps = any(image_suffix(case.label) for case in found.cases)
+    names = _certain_names(found, join=not has_label_maps) | table
+    if not has_label_maps and found.structures == in_order_of_value(found.structures.values()):
+        # Nobody chose these values: a target with a local name like "tumor" must come to lie on top, too.
+        final = {names.get(name, name) for name in found.structures.values()} - {LEFT_OUT}
+        cases = [replace(case, renamed=names) for case in found.cases]
+        return replace(found, cases=cases, structures=in_order_of_value(final))
     value_of: dict[str, int] = {}
     for value, name in sorted(found.structures.items()):
         value_of.setdefault(names.get(name, name), value)
@@ -33,10 +39,10 @@ def rename(path: Path, found: Found) -> Found:
     return replace(found, cases=cases, structures=structures)
 
 
-def _certain_names(found: Found) -> dict[str, str]:
-    """TG-263 names, by local name, of those that are certain and differ."""
+def _certain_names(found: Found, *, join: bool) -> dict[str, str]:
+    """TG-263 names, by local name, of those that are certain and differ; `join`: also where two become one."""
     names = {one.name: one.tg263_name for one in propose(found.structures.values()) if one.is_certain}
-    if any(image_suffix(case.label) for case in found.cases):
+    if not join:
         meant = [names.get(name, name) for name in found.structures.values()]
         names = {name: wanted for name, wanted in names.items() if meant.count(wanted) == 1}
     return {name: wanted for name, wanted in names.items() if name != wanted}

@@ -23,6 +23,7 @@ CASE_CHECKS: tuple[Callable[[SeenCase], list[Finding]], ...] = (
     intensities.few_values,
     intensities.hounsfield_range,
     intensities.glaring_voxels,
+    contours.read_with_notes,
     contours.presence,
     contours.tiny_islands,
     contours.gaps,

@@ -18,6 +18,15 @@ ISLAND_VOXELS = 20
 """And at most this many voxels, so that no real part of a large organ is called tiny."""
 
 
+def read_with_notes(seen: SeenCase) -> list[Finding]:
+    """What was odd about the contours, or was done to read them."""
+    findings = []
+    for note in dict.fromkeys(seen.labelled.notes):
+        message = f"case {seen.name}: {note.removeprefix('case ').removeprefix(f'{seen.name}: ')}"
+        findings.append(Finding(seen.name, "", "note", "read-with-care", message, "Look at the contours of this case."))
+    return findings
+
+
 def presence(seen: SeenCase) -> list[Finding]:
     """Structures that are unknown for this case, and those that were looked for and found empty."""
     findings = []
