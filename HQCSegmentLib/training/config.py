@@ -11,6 +11,10 @@ from HQCSegmentLib.networks.catalogue import NetworkName, Preset
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
+DEPTH_FROM_BASE, DEPTH_FROM_SCRATCH = 2, 4
+"""From scratch, where weights have further to go, deeper circuits were better for every seed; from a good base they were
+not (measured, Docs/results.md)."""
+
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
@@ -33,7 +37,13 @@ class TrainConfig(BaseModel):
     dims: Literal[2, 3] | None = Field(
         default=None, description="2: slice by slice; 3: volumes (default: the base's, or 3)"
     )
-    depth: int = Field(default=2, ge=1, le=MAX_DEPTH, description="layers of rotations in every circuit")
+    depth: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DEPTH,
+        description=f"layers of rotations in every circuit (default: {DEPTH_FROM_BASE} from a base, "
+        f"{DEPTH_FROM_SCRATCH} from scratch)",
+    )
     readout: Readout = Field(default="signed", description="how Born probabilities become values")
     ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
     coordinates: Coordinates = Field(
@@ -101,11 +111,10 @@ class TrainConfig(BaseModel):
     seed: int = Field(default=0, ge=0, description="of all random draws")
     device: DeviceName = Field(default="auto", description="where to compute")
 
-    @property
-    def qpg(self) -> QPGConfig:
+    def qpg(self, *, from_base: bool) -> QPGConfig:
         """The circuits' part of the settings."""
         return QPGConfig(
-            depth=self.depth,
+            depth=self.depth or (DEPTH_FROM_BASE if from_base else DEPTH_FROM_SCRATCH),
             readout=self.readout,
             ansatz=self.ansatz,
             coordinates=self.coordinates,
