@@ -69,8 +69,12 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             progress.update(task, completed=event["step"], total=event["of"])
         elif event["event"] == "held-out":
             state["dice"] = f"held-out Dice {event['mean_dice']:.3f}"
+        elif event["event"] == "warning":
+            progress.console.print(f"[yellow]Note:[/] {event['message']}", soft_wrap=True)
         elif event["event"] == "done":
             state["left"] = ""
+        if "fold" in event:
+            progress.update(task, description=f"{title}, fold {event['fold']}")
         progress.update(task, state="  ".join(part for part in state.values() if part))
 
     with progress:

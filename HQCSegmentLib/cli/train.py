@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from HQCSegmentLib.cli.options import make, options_of
 from HQCSegmentLib.cli.output import console, showing
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from HQCSegmentLib.cohort import Cohort, Split
 
 
 @options_of(TrainConfig)
@@ -24,6 +27,14 @@ def train(
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="JSON file of settings, such as a run's config.json.")
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--splits",
+            help="JSON file of the cases to train on and to hold out, such as a run's splits.json or nnU-Net's "
+            "splits_final.json (its first split).",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
@@ -40,6 +51,7 @@ def train(
 
     chosen = make(TrainConfig, {**_settings_of(config, resume=resume, out=out), **settings})
     opened = Cohort.open(cohort)
+    parts = _parts(opened, splits, resume=resume, out=out)
     # Takes seconds to import, which a mistyped folder need not wait for.
     from HQCSegmentLib.training import finetune
 
@@ -51,6 +63,7 @@ def train(
             out=out,
             resume=resume,
             on_event=lambda e: show(_local(e, out)),
+            parts=parts,
         )
     if json_events:
         return
@@ -61,13 +74,36 @@ def train(
     )
     for name, dice in summary.held_out_dice.items():
         screen.print(f"  {name}: held-out Dice {dice:.3f}")
+    if chosen.folds is not None and (out / "folds.json").is_file():
+        folds = json.loads((out / "folds.json").read_text(encoding="utf-8"))
+        for name, dice in folds["mean_dice"].items():
+            spread = folds["deviation"][name]
+            screen.print(f"  {name}: held-out Dice {dice:.3f} ± {spread:.3f} over {len(folds['splits'])} folds")
     screen.print(f"Model: {bundle.path}\nReport: {out / 'report.html'}")
+
+
+def _parts(cohort: Cohort, splits: Path | None, *, resume: bool, out: Path) -> Split | None:
+    """Cases as the user lists them, now or when the run was begun."""
+    from HQCSegmentLib.cohort import read_splits
+
+    if splits is not None:
+        return read_splits(splits, cohort.cases)[0]
+    begun = out / "splits.json"
+    if resume and begun.is_file():
+        try:
+            was_listed = json.loads(begun.read_text(encoding="utf-8")).get("listed", False)
+        except (OSError, ValueError, AttributeError):
+            return None  # said by the run itself
+        return read_splits(begun, cohort.cases)[0] if was_listed else None
+    return None
 
 
 def _settings_of(config: Path | None, *, resume: bool, out: Path) -> dict[str, Any]:
     """Settings of a file: the run's own when it is resumed."""
     if config is None and resume:
         config = out / "config.json"
+        if not config.is_file():
+            config = out / "folds.json"
         if not config.is_file():
             msg = f"{out} holds no run to resume."
             raise InputError(msg)

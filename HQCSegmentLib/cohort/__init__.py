@@ -5,7 +5,7 @@ from HQCSegmentLib.cohort.checks import Finding, check
 from HQCSegmentLib.cohort.cohort import Cohort
 from HQCSegmentLib.cohort.fingerprint import Fingerprint, fingerprint
 from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, prepare, prepare_label, restore
-from HQCSegmentLib.cohort.splits import Split, split
+from HQCSegmentLib.cohort.splits import Split, folds, read_splits, split
 
 __all__ = [
     "Case",
@@ -18,8 +18,10 @@ __all__ = [
     "Split",
     "check",
     "fingerprint",
+    "folds",
     "prepare",
     "prepare_label",
+    "read_splits",
     "restore",
     "split",
 ]

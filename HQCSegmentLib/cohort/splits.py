@@ -1,9 +1,12 @@
-"""Dividing a cohort into cases to train on and cases to judge by."""
+"""Dividing a cohort into cases to train on and cases to judge by: drawn, in folds, or as listed by the user."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +23,7 @@ class Split(BaseModel):
 
     training: tuple[str, ...] = Field(description="cases that are trained on")
     held_out: tuple[str, ...] = Field(description="cases that Dice is measured on, never trained on")
+    listed: bool = Field(default=False, description="whether the user listed the cases; else they were drawn by seed")
 
 
 def split(cases: Sequence[Case], *, held_out: int | None, seed: int) -> Split:
@@ -42,8 +46,105 @@ def split(cases: Sequence[Case], *, held_out: int | None, seed: int) -> Split:
     if held_out >= len(patients):
         msg = f"{held_out} patients cannot be held out of {len(patients)}: none would be left to train on."
         raise InputError(msg)
-    drawn = set(random.Random(seed).sample(patients, held_out))
+    return _holding_out(cases, set(random.Random(seed).sample(patients, held_out)))
+
+
+def folds(cases: Sequence[Case], *, number: int, seed: int) -> list[Split]:
+    """Divide a cohort so that every case is held out once, with all cases of its patient.
+
+    Args:
+        cases: The cohort's cases.
+        number: Number of folds; of fewer patients each is held out alone (leave-one-out).
+        seed: Of the draw.
+
+    Returns:
+        One split a fold; fold sizes differ by one patient at most. None for a single patient.
+
+    Raises:
+        InputError: for fewer than two folds.
+    """
+    if number < 2:
+        msg = f"{number} fold(s) are too few; give 2 or more, or leave folds out."
+        raise InputError(msg)
+    patients = sorted({case.patient for case in cases})
+    if len(patients) < 2:
+        return []
+    random.Random(seed).shuffle(patients)
+    number = min(number, len(patients))
+    return [_holding_out(cases, set(patients[first::number])) for first in range(number)]
+
+
+def listed(cases: Sequence[Case], *, training: Sequence[str], held_out: Sequence[str], where: str) -> Split:
+    """A split as the user lists it; cases on neither list are not used.
+
+    Args:
+        cases: The cohort's cases.
+        training: Names of the cases to train on.
+        held_out: Names of the cases to judge by.
+        where: What lists them, for the messages.
+
+    Raises:
+        InputError: if a name is not in the cohort or on both lists, a patient is on both sides, or nothing is left to
+            train on.
+    """
+    patient = {case.name: case.patient for case in cases}
+    for name in (*training, *held_out):
+        if name not in patient:
+            msg = f"{where} lists the case {name!r}, which is not in the cohort; it has {_few(sorted(patient))}."
+            raise InputError(msg)
+    if not training:
+        msg = f"{where} lists no case to train on."
+        raise InputError(msg)
+    trained_patients = {patient[name] for name in training}
+    for name in held_out:
+        if patient[name] in trained_patients:
+            msg = (
+                f"{where} holds out the case {name!r}, but trains on a case of the same patient; put all cases of a "
+                "patient on one side."
+            )
+            raise InputError(msg)
+    return Split(training=tuple(training), held_out=tuple(held_out), listed=True)
+
+
+def read_splits(path: Path, cases: Sequence[Case]) -> list[Split]:
+    """Splits of a JSON file: `splits.json` of a run, or a list of `{"train": [...], "val": [...]}` as nnU-Net has it.
+
+    Raises:
+        InputError: if the file cannot be read, is of another form, or a split does not fit the cohort (see `listed`).
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"the splits {path} cannot be read as JSON: {error}."
+        raise InputError(msg) from error
+    result = []
+    for one in content if isinstance(content, list) else [content]:
+        training, held_out = _names(one, "training", "train"), _names(one, "held_out", "val")
+        if training is None or held_out is None:
+            form = '{"training": [...], "held_out": [...]}'
+            msg = f"{path} must hold {form} with the names of cases, or a list of these."
+            raise InputError(msg)
+        result.append(listed(cases, training=training, held_out=held_out, where=str(path)))
+    if not result:
+        msg = f"{path} lists no split."
+        raise InputError(msg)
+    return result
+
+
+def _names(one: Any, *keys: str) -> list[str] | None:
+    """The list of names under one of the keys; None where there is none."""
+    found = next((one[key] for key in keys if key in one), None) if isinstance(one, dict) else None
+    is_names = isinstance(found, list) and all(isinstance(name, str) for name in found)
+    return found if is_names else None
+
+
+def _holding_out(cases: Sequence[Case], patients: set[str]) -> Split:
     return Split(
-        training=tuple(case.name for case in cases if case.patient not in drawn),
-        held_out=tuple(case.name for case in cases if case.patient in drawn),
+        training=tuple(case.name for case in cases if case.patient not in patients),
+        held_out=tuple(case.name for case in cases if case.patient in patients),
     )
+
+
+def _few(names: Sequence[str], *, most: int = 6) -> str:
+    text = ", ".join(names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"

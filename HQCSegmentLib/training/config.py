@@ -110,6 +110,12 @@ class TrainConfig(BaseModel):
     augment: bool = Field(default=True, description="vary training patches randomly")
     seed: int = Field(default=0, ge=0, description="of all random draws")
     device: DeviceName = Field(default="auto", description="where to compute")
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        description="hold out every patient once, in so many runs, then train on all (cross-validation; as many folds "
+        "as patients: leave-one-out)",
+    )
 
     def qpg(self, *, from_base: bool) -> QPGConfig:
         """The circuits' part of the settings."""

@@ -39,6 +39,10 @@ from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
 from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
 
+NOTHING_HELD_OUT = (
+    "no case is held out, so this run cannot tell how good the model is; judge it on other patients before it is used."
+)
+
 METHODS_WITHOUT_UPDATES = ("full", "norms")
 """Methods that leave no matrix of updates whose rank could be told."""
 
@@ -51,6 +55,7 @@ def finetune(
     out: str | Path,
     on_event: OnEvent | None = None,
     resume: bool = False,
+    parts: Split | None = None,
 ) -> Bundle:
     """Train a network on a cohort, from a base model or from random weights.
 
@@ -62,6 +67,8 @@ def finetune(
             `checkpoints/`. Nothing is written before everything has been read and checked.
         on_event: Called with each event (see `training.events`).
         resume: Continue the run in `out`.
+        parts: Which cases to train on and to judge by; None: patients are drawn by the seed. With `config.folds` they
+            are divided into folds, each held out once in a run of its own in `out`, and then all are trained on.
 
     Returns:
         The bundle in `out/bundle`.
@@ -72,6 +79,10 @@ def finetune(
     """
     config = config or TrainConfig()
     out = Path(out)
+    if config.folds is not None and parts is None:
+        from HQCSegmentLib.training.cross_validation import cross_validate
+
+        return cross_validate(cohort, base=base, config=config, out=out, on_event=on_event, resume=resume)
     device = choose_device(config.device)
     if base is not None and not isinstance(base, Bundle):
         base = Bundle.open(base)
@@ -81,8 +92,10 @@ def finetune(
     if (out / "config.json").exists() and not resume:
         msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
         raise InputError(msg)
-    parts = split(cohort.cases, held_out=config.held_out, seed=config.seed)
-    read = {case.name: case.read(cohort.structures) for case in cohort.cases}
+    if parts is None:
+        parts = split(cohort.cases, held_out=config.held_out, seed=config.seed)
+    used = cohort.subset((*parts.training, *parts.held_out))
+    read = {case.name: case.read(cohort.structures) for case in used.cases}
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
     measured = fingerprint(training)
     plan = (
@@ -108,6 +121,8 @@ def finetune(
         trained = qpg.trainable_numbers(network)
         network.to(device)
         run = _Run(plan, config, parts, measured, base_weights, trained, method, network, out, log)
+        if not parts.held_out and config.folds is None:
+            log.emit("warning", message=NOTHING_HELD_OUT)
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
         source = PatchSource(
             cases,
@@ -300,7 +315,7 @@ def check_same_settings(out: Path, settings: dict[str, Any], parts: Split) -> No
         if before.get(key) != json.loads(json.dumps(settings[key])):
             msg = f"{out} holds a run with other settings ({key} differs); resume it with the same ones."
             raise InputError(msg)
-    if cases != parts.model_dump(mode="json"):
+    if (cases.get("training"), cases.get("held_out")) != (list(parts.training), list(parts.held_out)):
         msg = f"{out} holds a run with other cases; resume it with the same cohort."
         raise InputError(msg)
 

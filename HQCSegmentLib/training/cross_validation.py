@@ -1,0 +1,102 @@
+"""Cross-validation: every patient is held out once, so that few patients judge a model trained on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from HQCSegmentLib.bundle import Bundle
+from HQCSegmentLib.cohort import Cohort, Split, folds
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import write_json
+from HQCSegmentLib.training.config import TrainConfig
+from HQCSegmentLib.training.events import Event, OnEvent
+from HQCSegmentLib.training.run import finetune
+
+SUMMARY = "folds.json"
+"""File of the settings, the splits, and the held-out Dice of each fold and over all of them."""
+
+
+def cross_validate(
+    cohort: Cohort,
+    *,
+    base: Bundle | str | Path | None,
+    config: TrainConfig,
+    out: Path,
+    on_event: OnEvent | None,
+    resume: bool,
+) -> Bundle:
+    """Train once for every fold in `out/fold1`, `out/fold2`, ..., and then on all cases in `out` itself.
+
+    With fewer patients than folds each patient is held out alone; a single one is only trained on. A resumed run goes
+    on with the fold that it was interrupted in.
+
+    Returns:
+        The bundle that was trained on all cases; how good it is, is told by `folds.json`.
+
+    Raises:
+        InputError: if `held_out` was asked for too, `out` holds a run already, or as `finetune`.
+    """
+    if config.held_out is not None:
+        msg = "folds hold out every patient once; leave held_out out."
+        raise InputError(msg)
+    if not resume and any((out / name).exists() for name in (SUMMARY, "config.json")):
+        msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
+        raise InputError(msg)
+    parts = folds(cohort.cases, number=config.folds or 2, seed=config.seed)
+    dice: list[dict[str, float]] = []
+    for number, part in enumerate(parts, start=1):
+        folder = out / f"fold{number}"
+        bundle = _run(cohort, part, folder, base=base, config=config, on_event=_within(on_event, number), resume=resume)
+        dice.append(bundle.manifest.training.held_out_dice)
+        _write_summary(out, config, parts, dice)
+    if not parts:
+        # The run says itself that nothing judges it.
+        config = config.model_copy(update={"folds": None})
+    everything = Split(training=tuple(case.name for case in cohort.cases), held_out=())
+    return _run(cohort, everything, out, base=base, config=config, on_event=on_event, resume=resume)
+
+
+def _run(
+    cohort: Cohort,
+    part: Split,
+    folder: Path,
+    *,
+    base: Bundle | str | Path | None,
+    config: TrainConfig,
+    on_event: OnEvent | None,
+    resume: bool,
+) -> Bundle:
+    """One run: finished before, begun before, or new."""
+    if resume and (folder / "bundle" / "bundle.json").is_file():
+        return Bundle.open(folder / "bundle")
+    begun = resume and (folder / "config.json").is_file()
+    return finetune(cohort, base=base, config=config, out=folder, on_event=on_event, resume=begun, parts=part)
+
+
+def _within(on_event: OnEvent | None, number: int) -> OnEvent | None:
+    """Events of a fold say which one; only the last run's `done` ends the whole."""
+    if on_event is None:
+        return None
+
+    def tell(event: Event) -> None:
+        kind = "fold-done" if event["event"] == "done" else event["event"]
+        on_event({**event, "event": kind, "fold": number})
+
+    return tell
+
+
+def _write_summary(out: Path, config: TrainConfig, parts: Sequence[Split], dice: Sequence[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for fold in dice for name in fold))
+    values = {name: [fold[name] for fold in dice if name in fold] for name in names}
+    content: dict[str, Any] = {
+        "config": config.model_dump(mode="json"),
+        "splits": [part.model_dump(mode="json") for part in parts],
+        "held_out_dice": list(dice),
+        "mean_dice": {name: round(float(np.mean(found)), 5) for name, found in values.items()},
+        "deviation": {name: round(float(np.std(found)), 5) for name, found in values.items()},
+    }
+    write_json(out / SUMMARY, content)
