@@ -18,6 +18,7 @@ from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.bundle.updates import network_with_updates
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.evaluation.execution_study import study
 
 COMMAND = [sys.executable, "-m", "HQCSegmentLib", "circuits"]
 
@@ -154,6 +155,38 @@ def test_without_a_cohort_only_weights_are_compared_and_nothing_is_written(from_
     assert "draws" not in result.stdout
     assert "Dice" not in result.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_what_is_random_is_drawn_again_with_the_next_seed_and_progress_counts_all_draws(
+    from_scratch: Path, tiny_cohort: Path
+):
+    bundle, cohort = Bundle.open(from_scratch / "bundle"), hqc.Cohort.open(tiny_cohort)
+    network = network_with_updates(bundle)
+    seen: dict[str, list[tuple[int, int]]] = {}
+    exact, few = study(
+        network,
+        [qpg.Execution(), qpg.Execution(shots=50)],
+        manifest=bundle.manifest,
+        cases=cohort.cases[:2],
+        structures=cohort.structures,
+        draws=3,
+        seed=7,
+        on_progress=lambda work, done, of: seen.setdefault(work, []).append((done, of)),
+    )
+    assert [draw.seed for draw in exact.draws] == [7]
+    assert [draw.seed for draw in few.draws] == [7, 8, 9]
+    # A draw can be made again by itself.
+    (again,) = study(network, [few.execution], manifest=bundle.manifest, seed=8)
+    assert again.draws[0].weight_error == few.draws[1].weight_error
+    assert few.weight_error.lowest < few.weight_error.mean < few.weight_error.highest
+
+    circuits = sum(layer.circuits for layer in qpg.layer_circuits(network))
+    assert set(seen) == {"circuits", "whole images"}
+    for work, of_one in (("circuits", circuits), ("whole images", 2)):
+        assert {of for _, of in seen[work]} == {4 * of_one}
+        assert [done for done, _ in seen[work]] == sorted(done for done, _ in seen[work])
+        assert seen[work][-1][0] == 4 * of_one
 
 
 @pytest.mark.slow
