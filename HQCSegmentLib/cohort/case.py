@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from HQCSegmentLib.cohort.rasterize import empty_volume
+from HQCSegmentLib.cohort.rasterize import Box, empty_volume
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image, read_label_map
 from HQCSegmentLib.imaging.dicom_folder import SeriesSummary
@@ -131,6 +131,7 @@ class Case:
         array = empty_volume(image.grid.shape, np.uint16)
         notes: list[str] = []
         local: dict[str, str] = {}
+        boxes: dict[int, Box] = {}
         for drawn in drawn_in(self.label, image, names=wanted):
             name = self.renamed.get(drawn.name, drawn.name)
             if name in local:
@@ -140,10 +141,11 @@ class Case:
                 )
                 raise InputError(msg)
             local[name] = drawn.name
-            # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
-            part = array[drawn.box.slices]
-            np.copyto(part, value_of[name], where=drawn.box.mask & (part < value_of[name]))
+            boxes[value_of[name]] = drawn.box
             notes += drawn.notes
+        # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
+        for value, box in sorted(boxes.items()):
+            np.copyto(array[box.slices], np.uint16(value), where=box.mask)
         return LabelledCase(image, array, frozenset(value_of[name] for name in local), tuple(notes))
 
 

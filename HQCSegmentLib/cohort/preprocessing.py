@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from HQCSegmentLib.cohort.resampling import resample_image, resample_label
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Grid, Image, Reorientation
-from HQCSegmentLib.imaging.image_files import from_simpleitk, to_simpleitk
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,30 +63,22 @@ def prepare(image: Image, preprocessing: Preprocessing) -> Prepared:
     Raises:
         InputError: if it holds values that are not finite, or one value only.
     """
-    array = image.array.astype(np.float32)
-    if not np.isfinite(array).all():
-        msg = f"case {image.name}: the image holds values that are not finite numbers."
-        raise InputError(msg)
-    if array.min() == array.max():
-        msg = f"case {image.name}: the image has the same value everywhere."
-        raise InputError(msg)
+    _check_content(image)
     reorientation = Reorientation.to_ras(image.affine)
     oriented = image.grid.reoriented(reorientation)
     target = oriented.resampled(preprocessing.spacing)
-    resampled = _resample_image(reorientation.apply(array), oriented, target)
-    normalised = _normalise(resampled, preprocessing, name=image.name)
+    array = reorientation.apply(image.array)
+    resampled = array.astype(np.float32) if target.shape == oriented.shape else resample_image(array, target.shape)
+    normalised = np.ascontiguousarray(_normalise(resampled, preprocessing, name=image.name))
     return Prepared(normalised, target, image.grid, reorientation)
 
 
 def prepare_label(label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDArray[np.uint16]:
     """Bring a label map (i, j, k) of the same image to the prepared grid, by linear interpolation per structure."""
-    import SimpleITK as sitk
-
-    oriented = prepared.source.reoriented(prepared.reorientation)
     array = prepared.reorientation.apply(label)
-    if oriented.shape == prepared.grid.shape:
-        return np.ascontiguousarray(array)
-    return _resample(array, oriented, prepared.grid, sitk.sitkLabelLinear)
+    if array.shape != prepared.grid.shape:
+        array = resample_label(array, prepared.grid.shape)
+    return np.ascontiguousarray(array)
 
 
 def restore(scores: Tensor, prepared: Prepared) -> npt.NDArray[np.uint16]:
@@ -120,37 +112,25 @@ def restore(scores: Tensor, prepared: Prepared) -> npt.NDArray[np.uint16]:
     return np.ascontiguousarray(prepared.reorientation.undo(winner.numpy().astype(np.uint16)))
 
 
-def _resample_image(array: npt.NDArray, grid: Grid, target: Grid) -> npt.NDArray[np.float32]:
-    import SimpleITK as sitk
-    from scipy.ndimage import gaussian_filter1d
-
-    if grid.shape == target.shape:
-        return np.ascontiguousarray(array)
-    for axis, (now, wanted) in enumerate(zip(grid.spacing, target.spacing, strict=True)):
-        ratio = wanted / now
-        if ratio > 1:
-            # A voxel of the coarser grid averages what it covers; without this fine texture would alias.
-            array = gaussian_filter1d(array, sigma=0.5 * np.sqrt(ratio**2 - 1), axis=axis, mode="nearest")
-    return _resample(array, grid, target, sitk.sitkLinear)
-
-
-def _resample(array: npt.NDArray, grid: Grid, target: Grid, interpolator: int) -> npt.NDArray:
-    import SimpleITK as sitk
-
-    # Only where voxels are matters, so an image that cannot be expressed in SimpleITK (sheared) is no special case:
-    # both grids have the same directions, and the resampling is done in the frame of the voxel axes.
-    source_box = np.diag([*grid.spacing, 1.0])
-    target_box = np.diag([*target.spacing, 1.0])
-    target_box[:3, 3] = (np.array(target.spacing) - np.array(grid.spacing)) / 2
-    reference = to_simpleitk(np.zeros(target.shape, np.uint8), target_box)
-    image = to_simpleitk(array, source_box)
-    resampled = sitk.Resample(image, reference, sitk.Transform(), interpolator, 0.0, image.GetPixelID(), True)
-    return np.ascontiguousarray(from_simpleitk(resampled)[0])
+def _check_content(image: Image) -> None:
+    """Refuse an image with values that are not finite in single precision, or with one value only."""
+    # The least and the largest are not finite where any value is not.
+    with np.errstate(over="ignore"):
+        least, largest = np.float32(image.array.min()), np.float32(image.array.max())
+    if not np.isfinite([least, largest]).all():
+        msg = f"case {image.name}: the image holds values that are not finite numbers."
+        raise InputError(msg)
+    if least == largest:
+        msg = f"case {image.name}: the image has the same value everywhere."
+        raise InputError(msg)
 
 
 def _normalise(array: npt.NDArray[np.float32], how: Preprocessing, *, name: str) -> npt.NDArray[np.float32]:
     if how.normalization == "ct":
-        return ((np.clip(array, how.low, how.high) - how.mean) / how.deviation).astype(np.float32)
+        result = np.clip(array, np.float32(how.low), np.float32(how.high))
+        result -= np.float32(how.mean)
+        result /= np.float32(how.deviation)
+        return result
     low, high = np.percentile(array, IMAGE_PERCENTILES)
     if not high > low:
         # Nearly all voxels are the same background: there is no bulk that single voxels could flatten.

@@ -37,7 +37,9 @@ REFERENCE_TOLERANCE_SLICES = 1.0
 Contours between two slices refer to one of them.
 """
 
+_CONTOUR_IMAGES = 0x30060016
 _CONTOUR_DATA = 0x30060050
+_UID_BYTES = tuple(bytes([one]) for one in b".0123456789")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +59,24 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class _Contour:
-    """One closed contour: points in LPS millimetres, (points, 3), and the images that it refers to."""
+    """One closed contour: points in LPS millimetres, (points, 3), and its item in the file."""
 
     points: FloatArray
-    sop_instance_uids: tuple[str, ...]
+    item: Dataset
+
+    def refers_to(self, sop_instance_uid: str) -> bool:
+        """Whether it refers to an image, by the bytes in the file: reading the items takes longer than the points."""
+        element = self.item.get_item(_CONTOUR_IMAGES)
+        value = None if element is None else element.value
+        if not isinstance(value, bytes):
+            return sop_instance_uid in self.sop_instance_uids()
+        before, found, after = value.partition(sop_instance_uid.encode("ascii"))
+        return bool(found) and not before.endswith(_UID_BYTES) and not after.startswith(_UID_BYTES)
+
+    def sop_instance_uids(self) -> tuple[str, ...]:
+        """Images that it refers to."""
+        images = self.item.get("ContourImageSequence") or []
+        return tuple(str(one.get("ReferencedSOPInstanceUID") or "") for one in images)
 
 
 def is_structure_set(path: Path) -> bool:
@@ -174,13 +190,12 @@ def _contour(item: Dataset, where: str) -> _Contour | None:
     if item.get("ContourGeometricType") not in CLOSED_CONTOURS:
         return None
     element = item.get_item(_CONTOUR_DATA)
-    value = None if element is None else element.value
+    value = b"" if element is None or element.value is None else element.value
     try:
         if isinstance(value, bytes):
             # As it is in the file: making an object of each of a million decimal strings takes minutes.
-            values = np.array(value.rstrip(b" \0").split(b"\\") if value.strip(b" \0") else [], np.float64)
-        else:
-            values = np.array([] if value is None else value, np.float64)
+            value = value.strip(b" \0").split(b"\\") if value.strip(b" \0") else []
+        values = np.array(value, np.float64).ravel()
     except ValueError as error:
         msg = f"{where}: a contour has coordinates that are not numbers; export the structure set again."
         raise InputError(msg) from error
@@ -189,9 +204,7 @@ def _contour(item: Dataset, where: str) -> _Contour | None:
     if not np.isfinite(values).all():
         msg = f"{where}: a contour has coordinates that are not finite numbers; export the structure set again."
         raise InputError(msg)
-    images = item.get("ContourImageSequence") or []
-    uids = tuple(str(one.get("ReferencedSOPInstanceUID") or "") for one in images)
-    return _Contour(values.reshape(-1, 3), uids)
+    return _Contour(values.reshape(-1, 3), item)
 
 
 def _check_frame_of_reference(roi: Dataset, image: Image, where: str) -> None:
@@ -251,9 +264,12 @@ def _check_slices(contours: list[_Contour], planes: FloatArray, image: Image, wh
     """Refuse contours that lie away from the image of the series that they refer to."""
     if image.series is None:
         return
-    slice_of = {uid: k for k, uid in enumerate(image.series.sop_instance_uids)}
+    uids = image.series.sop_instance_uids
+    slice_of = {uid: k for k, uid in enumerate(uids)}
     for contour, plane in zip(contours, planes.tolist(), strict=True):
-        distances = [abs(slice_of[uid] - plane) for uid in contour.sop_instance_uids if uid in slice_of]
+        if contour.refers_to(uids[min(max(0, round(plane)), len(uids) - 1)]):
+            continue
+        distances = [abs(slice_of[uid] - plane) for uid in contour.sop_instance_uids() if uid in slice_of]
         if distances and min(distances) > REFERENCE_TOLERANCE_SLICES:
             apart = min(distances) * image.grid.spacing[2]
             msg = (

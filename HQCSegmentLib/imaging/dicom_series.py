@@ -37,7 +37,7 @@ TILT_TOLERANCE = 1e-3
 _TAGS = [
     "SOPInstanceUID", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient",
     "ImageOrientationPatient", "SliceThickness", "SamplesPerPixel",
-    "NumberOfFrames", "RescaleSlope", "RescaleIntercept",
+    "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "BitsStored", "PixelRepresentation",
 ]  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _read_slice(file: Path, name: str) -> _Slice:
         raise InputError(msg)
     values = []
     for tag, length in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
-        value = np.array(header.get(tag) or [], float)
+        value = _numbers(header, tag)
         if value.shape != (length,) or not np.isfinite(value).all():
             msg = f"{name}: {file.name} has no valid {tag}; its place in the patient is unknown."
             raise InputError(msg)
@@ -148,6 +148,18 @@ def _read_slice(file: Path, name: str) -> _Slice:
         msg = f"{name}: {file.name} has the PixelSpacing {pixel_spacing.tolist()}; it must be positive."
         raise InputError(msg)
     return _Slice(file, header, position, orientation, pixel_spacing)
+
+
+def _numbers(header: Dataset, tag: str) -> FloatArray:
+    """Decimal strings of an element, empty where there are none; without an object for each of them."""
+    element = header.get_item(tag)
+    value = None if element is None else element.value
+    if isinstance(value, bytes):
+        value = value.strip(b" \0").split(b"\\") if value.strip(b" \0") else []
+    try:
+        return np.array([] if value is None else value, np.float64).ravel()
+    except ValueError:
+        return np.array([])
 
 
 def _check_same_kind(slices: Sequence[_Slice], name: str) -> None:
@@ -244,14 +256,29 @@ def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(one.file) for one in slices])
     # The reader takes the pixel type of the first file for all; PET slopes differ from slice to slice.
-    rescale = [float(one.header.get(tag) or 0) for one in slices for tag in ("RescaleSlope", "RescaleIntercept")]
-    whole = all(value.is_integer() for value in rescale)
-    reader.SetOutputPixelType(SimpleITK.sitkInt32 if whole else SimpleITK.sitkFloat32)
+    kind = _pixel_type(slices)
+    types = {np.int16: SimpleITK.sitkInt16, np.int32: SimpleITK.sitkInt32, np.float32: SimpleITK.sitkFloat32}
+    reader.SetOutputPixelType(types[kind])
     try:
         array = SimpleITK.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
         msg = f"{name}: the pixels of the series in {slices[0].file.parent} cannot be read; export it again."
         raise InputError(msg) from error
-    if array.dtype == np.int32 and array.min() >= -(2**15) and array.max() < 2**15:
+    if kind is np.int32 and array.min() >= -(2**15) and array.max() < 2**15:
         array = array.astype(np.int16)
     return array.transpose(2, 1, 0)
+
+
+def _pixel_type(slices: Sequence[_Slice]) -> type[np.int16] | type[np.int32] | type[np.float32]:
+    """Narrowest type that holds every value that the slices can have by their headers."""
+    extremes = []
+    for one in slices:
+        slope, intercept = (float(one.header.get(tag) or 0) for tag in ("RescaleSlope", "RescaleIntercept"))
+        if not (slope.is_integer() and intercept.is_integer()):
+            return np.float32
+        bits = int(one.header.get("BitsStored") or 16)
+        signed = bool(one.header.get("PixelRepresentation"))
+        stored = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        # A slice without a slope is not rescaled.
+        extremes += [value * (slope or 1) + intercept for value in stored]
+    return np.int16 if min(extremes) >= -(2**15) and max(extremes) < 2**15 else np.int32
