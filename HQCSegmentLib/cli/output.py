@@ -105,6 +105,8 @@ def counting() -> Iterator[Counter]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=error_console(),
+        # The time left is estimated from the steps within these seconds; a whole image may take minutes.
+        speed_estimate_period=1800,
     )
     bars: dict[str, Any] = {}
 

@@ -12,8 +12,7 @@ from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
 DEPTH_FROM_BASE, DEPTH_FROM_SCRATCH = 2, 4
-"""From scratch, where weights have further to go, deeper circuits were better for every seed; from a good base they were
-not (measured, Docs/results.md)."""
+"""From scratch, where weights have further to go, deeper circuits were better for every seed (Docs/results.md)."""
 
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
