@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from types import FrameType
 
 import typer
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     # For every command alike, so they are taken out before the commands see the rest.
     debug = _take(arguments, "--debug")
     as_json = "--json-events" in arguments
+    # pydicom warns of malformed values and quotes them: identifiers of patients have no place in a log.
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         result = app(arguments, prog_name="hqcsegment", standalone_mode=False, obj=debug)

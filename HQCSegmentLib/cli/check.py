@@ -59,6 +59,8 @@ def check(
         if write_names:
             _write_names(opened)
             opened = Cohort.open(cohort)
+        for note in opened.notes:
+            console().print(note, markup=False, soft_wrap=True)
         findings = _examine(opened, pictures if html_file is not None else None)
         names = [case.name for case in opened.cases]
         structures = ", ".join(opened.structures.values())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from HQCSegmentLib.cohort.aliases import without_identity
 from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.layouts import LAYOUTS, Found
 from HQCSegmentLib.cohort.renaming import rename
@@ -31,7 +32,8 @@ class Cohort:
         structures: Structure names by label value, in order of value: TG-263 names where the local name is certain
             or the table of names gives one, else the local names.
         local_names: Names as the files have them.
-        notes: Sentences on which series and structure sets were chosen where a folder holds several.
+        notes: Sentences on aliases of patients, and on which series and structure sets were chosen where a folder
+            holds several.
     """
 
     path: Path
@@ -93,9 +95,10 @@ class Cohort:
         if not named.structures:
             msg = f"{path / TABLE} leaves out every structure; keep one."
             raise InputError(msg)
-        cases = tuple(sorted(named.cases, key=lambda case: case.name))
+        protected, notes = without_identity(named.cases, found.notes)
+        cases = tuple(sorted(protected, key=lambda case: case.name))
         local_names = tuple(found.structures.values())
-        return cls(path, found.layout, cases, dict(sorted(named.structures.items())), local_names, found.notes)
+        return cls(path, found.layout, cases, dict(sorted(named.structures.items())), local_names, notes)
 
     def subset(self, names: Iterable[str]) -> Cohort:
         """The same cohort with only the named cases.

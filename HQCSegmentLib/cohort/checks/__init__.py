@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from HQCSegmentLib.cohort.aliases import without_folder
 from HQCSegmentLib.cohort.checks import contours, duplicates, geometry, intensities, names, outliers, sides
 from HQCSegmentLib.cohort.checks.facts import CaseFacts, SeenCase, facts_of
 from HQCSegmentLib.cohort.checks.finding import SEVERITIES, Finding, Severity
@@ -58,7 +59,7 @@ def examine(cohort: Cohort, *, watcher: Watcher | None = None) -> list[Finding]:
         try:
             seen = SeenCase(case, case.read(cohort.structures), cohort.structures)
         except InputError as error:
-            findings.append(Finding(case.name, "", "error", "unusable", str(error)))
+            findings.append(Finding(case.name, "", "error", "unusable", without_folder(str(error), case)))
         else:
             findings += check_case(seen)
             facts.append(facts_of(seen))
