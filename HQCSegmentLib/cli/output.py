@@ -71,6 +71,9 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             state["dice"] = f"held-out Dice {event['mean_dice']:.3f}"
         elif event["event"] == "warning":
             progress.console.print(f"[yellow]Note:[/] {event['message']}", soft_wrap=True)
+        elif event["event"] == "cache":
+            size = f"{event['bytes'] / 1e6:,.0f} MB"
+            progress.console.print(f"Prepared images: {event['found']} found, {event['made']} made; cache of {size}.")
         elif event["event"] == "done":
             state["left"] = ""
         if "fold" in event:

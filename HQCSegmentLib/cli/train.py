@@ -37,6 +37,9 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Keep no prepared images on disk for further runs.")
+    ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
     settings: dict[str, Any],
 ) -> None:
@@ -64,6 +67,7 @@ def train(
             resume=resume,
             on_event=lambda e: show(_local(e, out)),
             parts=parts,
+            cache=not no_cache,
         )
     if json_events:
         return

@@ -28,6 +28,7 @@ def cross_validate(
     out: Path,
     on_event: OnEvent | None,
     resume: bool,
+    cache: bool = True,
 ) -> Bundle:
     """Train once for every fold in `out/fold1`, `out/fold2`, ..., and then on all cases in `out` itself.
 
@@ -47,34 +48,27 @@ def cross_validate(
         msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
         raise InputError(msg)
     parts = folds(cohort.cases, number=config.folds or 2, seed=config.seed)
-    dice: list[dict[str, float]] = []
-    for number, part in enumerate(parts, start=1):
-        folder = out / f"fold{number}"
-        bundle = _run(cohort, part, folder, base=base, config=config, on_event=_within(on_event, number), resume=resume)
-        dice.append(bundle.manifest.training.held_out_dice)
-        _write_summary(out, config, parts, dice)
     if not parts:
         # The run says itself that nothing judges it.
         config = config.model_copy(update={"folds": None})
+
+    def run(part: Split, folder: Path, *, on_event: OnEvent | None) -> Bundle:
+        """One run: finished before, begun before, or new."""
+        if resume and (folder / "bundle" / "bundle.json").is_file():
+            return Bundle.open(folder / "bundle")
+        begun = resume and (folder / "config.json").is_file()
+        return finetune(
+            cohort, base=base, config=config, out=folder, on_event=on_event, resume=begun, parts=part, cache=cache
+        )
+
+    dice: list[dict[str, float]] = []
+    for number, part in enumerate(parts, start=1):
+        folder = out / f"fold{number}"
+        bundle = run(part, folder, on_event=_within(on_event, number))
+        dice.append(bundle.manifest.training.held_out_dice)
+        _write_summary(out, config, parts, dice)
     everything = Split(training=tuple(case.name for case in cohort.cases), held_out=())
-    return _run(cohort, everything, out, base=base, config=config, on_event=on_event, resume=resume)
-
-
-def _run(
-    cohort: Cohort,
-    part: Split,
-    folder: Path,
-    *,
-    base: Bundle | str | Path | None,
-    config: TrainConfig,
-    on_event: OnEvent | None,
-    resume: bool,
-) -> Bundle:
-    """One run: finished before, begun before, or new."""
-    if resume and (folder / "bundle" / "bundle.json").is_file():
-        return Bundle.open(folder / "bundle")
-    begun = resume and (folder / "config.json").is_file()
-    return finetune(cohort, base=base, config=config, out=folder, on_event=on_event, resume=begun, parts=part)
+    return run(everything, out, on_event=on_event)
 
 
 def _within(on_event: OnEvent | None, number: int) -> OnEvent | None:

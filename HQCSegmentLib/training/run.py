@@ -21,10 +21,9 @@ from HQCSegmentLib.cohort import (
     Prepared,
     Split,
     fingerprint,
-    prepare,
-    prepare_label,
     split,
 )
+from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation.metrics import dice_per_structure
@@ -56,6 +55,7 @@ def finetune(
     on_event: OnEvent | None = None,
     resume: bool = False,
     parts: Split | None = None,
+    cache: bool = True,
 ) -> Bundle:
     """Train a network on a cohort, from a base model or from random weights.
 
@@ -69,6 +69,7 @@ def finetune(
         resume: Continue the run in `out`.
         parts: Which cases to train on and to judge by; None: patients are drawn by the seed. With `config.folds` they
             are divided into folds, each held out once in a run of its own in `out`, and then all are trained on.
+        cache: Keep prepared images on disk for further runs (see `cohort.cache`); the result is the same without.
 
     Returns:
         The bundle in `out/bundle`.
@@ -82,7 +83,7 @@ def finetune(
     if config.folds is not None and parts is None:
         from HQCSegmentLib.training.cross_validation import cross_validate
 
-        return cross_validate(cohort, base=base, config=config, out=out, on_event=on_event, resume=resume)
+        return cross_validate(cohort, base=base, config=config, out=out, on_event=on_event, resume=resume, cache=cache)
     device = choose_device(config.device)
     if base is not None and not isinstance(base, Bundle):
         base = Bundle.open(base)
@@ -104,8 +105,9 @@ def finetune(
         else plan_from_base(config, base.manifest, cohort.structures)
     )
     outputs = output_indices(cohort.structures, plan.labels)
-    cases = [make_training_case(case, plan, outputs) for case in training]
-    judged = [make_judged_case(case, plan, outputs) for case in held_out]
+    kept = Cache.open() if cache else Cache(None)
+    cases = [make_training_case(case, plan, outputs, kept) for case in training]
+    judged = [make_judged_case(case, plan, outputs, kept) for case in held_out]
 
     network, method = make_network(plan, config, base)
 
@@ -123,6 +125,8 @@ def finetune(
         run = _Run(plan, config, parts, measured, base_weights, trained, method, network, out, log)
         if not parts.held_out and config.folds is None:
             log.emit("warning", message=NOTHING_HELD_OUT)
+        if kept.folder is not None:
+            log.emit("cache", found=kept.found, made=kept.made, bytes=kept.size())
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
         source = PatchSource(
             cases,
@@ -275,18 +279,18 @@ def relabel(label: np.ndarray, outputs: dict[int, int]) -> np.ndarray:
     return table[label]
 
 
-def make_training_case(case: LabelledCase, plan: Plan, outputs: dict[int, int]) -> TrainingCase:
+def make_training_case(case: LabelledCase, plan: Plan, outputs: dict[int, int], cache: Cache) -> TrainingCase:
     """Prepare one case for training."""
-    prepared = prepare(case.image, plan.preprocessing)
+    prepared = cache.prepare(case.image, plan.preprocessing)
     known = np.zeros(plan.network.out_channels, bool)
     known[[0, *(outputs[value] for value in case.known)]] = True
-    return TrainingCase.make(prepared.array, prepare_label(relabel(case.label, outputs), prepared), known)
+    return TrainingCase.make(prepared.array, cache.prepare_label(relabel(case.label, outputs), prepared), known)
 
 
-def make_judged_case(case: LabelledCase, plan: Plan, outputs: dict[int, int]) -> _JudgedCase:
+def make_judged_case(case: LabelledCase, plan: Plan, outputs: dict[int, int], cache: Cache) -> _JudgedCase:
     """Prepare one held-out case."""
     known = {outputs[value]: plan.labels[outputs[value] - 1].name for value in case.known}
-    return _JudgedCase(prepare(case.image, plan.preprocessing), relabel(case.label, outputs), known)
+    return _JudgedCase(cache.prepare(case.image, plan.preprocessing), relabel(case.label, outputs), known)
 
 
 def run_settings(config: TrainConfig, plan: Plan, measured: Fingerprint, base: Bundle | None) -> dict[str, Any]:

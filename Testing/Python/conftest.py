@@ -23,6 +23,12 @@ def skip_unless_ci(reason: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests, and the processes that they start, leave the user's cache of prepared images alone."""
+    os.environ["HQC_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Folder of the real cohorts: environment variable HQC_DATA, default ../shared/data."""
