@@ -146,7 +146,10 @@ class Case:
         # Where structures overlap the larger value wins: a target is listed after the organ that it lies in.
         for value, box in sorted(boxes.items()):
             np.copyto(array[box.slices], np.uint16(value), where=box.mask)
-        return LabelledCase(image, array, frozenset(value_of[name] for name in local), tuple(notes))
+        # What was looked for and not found has no contours either, but is known to be empty.
+        looked_for = {self.renamed.get(name, name) for name in self.present or ()} & set(value_of)
+        known = frozenset(value_of[name] for name in {*local, *looked_for})
+        return LabelledCase(image, array, known, tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
