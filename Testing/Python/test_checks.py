@@ -398,3 +398,76 @@ def test_compressed_series_are_read_as_the_ground_truth_has_them(data_folder: Pa
     back = np.linalg.inv(truth.affine)
     index = np.rint(ras @ back[:3, :3].T + back[:3, 3]).astype(int)
     assert np.array_equal(truth.array[tuple(index.T)], image.array[tuple(places.T)])
+
+
+class TestCommand:
+    """`hqcsegment check`: the same findings as a table, as JSON and as a page."""
+
+    @pytest.fixture(autouse=True)
+    def wide_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+
+    def run(self, capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str]:
+        from HQCSegmentLib.cli import main
+
+        code = main(["check", *map(str, words)])
+        return code, capsys.readouterr().out
+
+    def spoil(self, folder: Path) -> None:
+        (folder / "images" / "p5.nii.gz").write_bytes(b"nothing")
+        image, label = patient(2)
+        label[2, 30, 3] = 4
+        write(folder, "p2", image, label)
+
+    def test_errors_and_warnings_decide_the_exit_code(self, folder: Path, capsys: pytest.CaptureFixture):
+        assert self.run(capsys, folder)[0] == 0
+        image, label = patient(2)
+        label[2, 30, 3] = 4
+        write(folder, "p2", image, label)
+        code, table = self.run(capsys, folder)
+        assert code == 0
+        assert "1 warning" in table
+        assert all(word in table for word in ("p2", "Liver", "tiny island", "Erase"))
+        assert self.run(capsys, folder, "--strict")[0] == 2
+        self.spoil(folder)
+        assert self.run(capsys, folder)[0] == 2
+
+    def test_programs_get_the_contract(self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+        self.spoil(folder)
+        self.run(capsys, folder, "--json", tmp_path / "findings.json")
+        findings = json.loads((tmp_path / "findings.json").read_text())
+        assert {finding["code"] for finding in findings} == {"unusable", "tiny-islands"}
+        for finding in findings:
+            assert set(finding) == {"case", "structure", "severity", "code", "message"}
+            assert finding["severity"] in ("error", "warning", "note")
+
+    def test_the_page_shows_every_case_and_needs_nothing_else(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ):
+        self.spoil(folder)
+        self.run(capsys, folder, "--html", tmp_path / "check.html")
+        page = (tmp_path / "check.html").read_text()
+        assert page.count('src="data:image/png;base64,') == 6
+        assert page.count("not readable: no picture") == 1
+        assert all(f'id="p{number}"' in page for number in range(7))
+        assert "Research use only" in page
+        assert "tiny island" in page
+        assert "cannot be read as an image" in page
+        assert "http" not in page
+        assert "<script" not in page
+
+    def test_many_findings_of_one_kind_are_one_line(self, folder: Path, capsys: pytest.CaptureFixture):
+        more = {number: f"Extra{number}" for number in range(10, 30)}
+        (folder / "labels.json").write_text(json.dumps(NAMES | more))
+        _, table = self.run(capsys, folder)
+        assert "and 17 more" in " ".join(table.split())
+        assert len(table.splitlines()) < 80
+
+    def test_a_folder_without_contours_is_read_all_the_same(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    ):
+        shutil.move(folder / "images", tmp_path / "loose")
+        code, table = self.run(capsys, tmp_path / "loose")
+        assert code == 2
+        assert "7 image(s) without contours" in table
+        assert "40 x 40 x 24 voxels" in " ".join(table.split())
