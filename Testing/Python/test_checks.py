@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -328,6 +329,15 @@ class TestNames:
     def test_other_local_names_are_nobodys_business(self, folder: Path):
         (folder / "labels.json").write_text(json.dumps(NAMES | {1: "Plexus", 2: "Ring 2cm"}))
         assert findings_of(folder) == []
+
+
+def test_every_code_is_documented():
+    root = Path(__file__).resolve().parents[2]
+    sources = "".join(path.read_text() for path in (root / "HQCSegmentLib" / "cohort" / "checks").glob("*.py"))
+    codes = set(re.findall(r'"(?:error|warning|note)", "([a-z-]+)", [^"]', sources))
+    assert len(codes) > 20
+    documented = (root / "Docs" / "checking.md").read_text()
+    assert [code for code in sorted(codes) if f"`{code}`" not in documented] == []
 
 
 READ, REFUSED = "no-contours", "unusable"
