@@ -14,7 +14,7 @@ Mask = npt.NDArray[np.bool_]
 Shape = tuple[int, int, int]
 
 MOST_SKIPPED = 1.5
-"""Slices between two drawn ones are filled in up to this many times the usual distance of drawn slices.
+"""Slices between two drawn ones are filled in up to this many times the least distance of drawn slices.
 
 Where more are left out, the structure has two parts.
 """
@@ -96,12 +96,11 @@ def fill_slices(polygons: Sequence[FloatArray], slices: Sequence[int], shape: Sh
     ends = np.cumsum(lengths)
     following = np.arange(1, len(points) + 1)
     following[ends - 1] = ends - lengths
-    begin, end = points - low_corner, points[following] - low_corner
+    begin, end = points, points[following]
     # Each edge is taken from its lower end, so that both edges of a keyhole cross at the very same place.
     upward = (begin[:, 0] <= end[:, 0])[:, None]
     low, high = np.where(upward, begin, end), np.where(upward, end, begin)
-    first = np.clip(np.ceil(low[:, 0]), 0, size[2]).astype(int)
-    last = np.clip(np.ceil(high[:, 0]), 0, size[2]).astype(int)
+    first, last = (np.clip(np.ceil(one[:, 0]), low_corner[0], high_corner[0]).astype(int) for one in (low, high))
     edge = np.repeat(np.arange(len(points)), last - first)
     columns_before = np.cumsum(last - first) - (last - first)
     column = np.arange(len(edge)) - columns_before[edge] + first[edge]
@@ -109,10 +108,10 @@ def fill_slices(polygons: Sequence[FloatArray], slices: Sequence[int], shape: Sh
     crossing = np.ceil(low[edge, 1] + slope * (column - low[edge, 0]))
     # crossed[k, j, i] counts the edges between the centres j - 1 and j of column i; counts may wrap around at 256,
     # which leaves them even or odd.
-    row = np.clip(crossing, 0, size[1]).astype(int)
+    row = np.clip(crossing, low_corner[1], high_corner[1]).astype(int) - low_corner[1]
     plane = np.repeat(np.asarray(slices) - k_start, lengths)[edge]
     kept = row < size[1]
-    place = (plane[kept] * size[1] + row[kept]) * size[2] + column[kept]
+    place = (plane[kept] * size[1] + row[kept]) * size[2] + column[kept] - low_corner[0]
     crossed = np.zeros(size, np.uint8)
     np.add.at(crossed.reshape(-1), place, np.uint8(1))
     crossed &= 1
@@ -124,9 +123,9 @@ def fill_slices(polygons: Sequence[FloatArray], slices: Sequence[int], shape: Sh
 def skipped_slices(drawn: Sequence[int]) -> list[tuple[int, int]]:
     """Pairs of drawn slices with slices between them that were left out on purpose.
 
-    A structure of which no two neighbouring slices are drawn, but at least three, was drawn on every second or third
-    slice (or on a coarser series in the same frame of reference). A gap in a structure that is otherwise drawn on
-    every slice is a gap.
+    A structure of which no two neighbouring slices are drawn, but at least three at about the same distance, was drawn
+    on every second or third slice (or on a coarser series in the same frame of reference). A gap in a structure that
+    is otherwise drawn on every slice is a gap.
 
     Args:
         drawn: Indices k of the slices with contours, ascending, each once.
@@ -134,8 +133,8 @@ def skipped_slices(drawn: Sequence[int]) -> list[tuple[int, int]]:
     gaps = np.diff(drawn)
     if len(drawn) < 3 or gaps.min() < 2:
         return []
-    usual = float(np.median(gaps))
-    return [(drawn[n], drawn[n + 1]) for n, gap in enumerate(gaps.tolist()) if gap <= MOST_SKIPPED * usual]
+    regular = np.flatnonzero(gaps <= MOST_SKIPPED * gaps.min()).tolist()
+    return [(drawn[n], drawn[n + 1]) for n in regular] if len(regular) > 1 else []
 
 
 def fill_between(box: Box, pairs: Iterable[tuple[int, int]], *, spacing: tuple[float, float]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.cohort.dicom_references import check_references, references_in
-from HQCSegmentLib.cohort.rasterize import Box, fill_between, fill_polygons, fill_slices, skipped_slices
+from HQCSegmentLib.cohort.rasterize import Box, fill_between, fill_slices, skipped_slices
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.dicom_folder import RTSTRUCT_CLASS, read_tags
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
@@ -19,8 +19,6 @@ from HQCSegmentLib.imaging.image import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-__all__ = ["Drawn", "drawn_structures", "fill_polygons", "is_structure_set", "list_rois", "read_structure_set"]
 
 CLOSED_CONTOURS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Contour Geometric Types (3006,0042) that enclose an area; points and open lines are passed over."""
@@ -31,10 +29,10 @@ PLANE_TOLERANCE_SLICES = 0.5
 SAME_PLANE_SLICES = 0.01
 """Contours nearer than this along the normal lie in the same plane, in units of the slice distance."""
 
-REFERENCE_TOLERANCE_SLICES = 1.0
+REFERENCE_TOLERANCE_SLICES = 1.1
 """How far a contour may lie from the image that it refers to, in units of the slice distance.
 
-Contours between two slices refer to one of them.
+Contours between two slices refer to one of them; the tenth is for rounded coordinates.
 """
 
 _CONTOUR_IMAGES = 0x30060016
@@ -254,8 +252,8 @@ def _fill(contours: list[_Contour], image: Image, name: str, where: str, notes: 
         filled = sum(high - low - 1 for low, high in skipped)
         notes = (
             *notes,
-            f"{where} is drawn on every {skipped[0][1] - skipped[0][0]}th slice or so; the {filled} slices between "
-            "are filled in.",
+            f"{where} is not drawn on neighbouring slices, as if every second or third was left out; the {filled} "
+            "slices between are filled in.",
         )
     return Drawn(name, box, notes)
 

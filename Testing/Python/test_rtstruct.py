@@ -1,16 +1,21 @@
 """Structure sets: what is drawn is what is read, what is written is what planning systems read."""
 
 import dataclasses
+import struct
 import subprocess
 
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 from skimage.draw import polygon2mask
 from skimage.measure import find_contours
 
-from HQCSegmentLib.cohort.rtstruct import fill_polygons, list_rois, read_structure_set
+from HQCSegmentLib.cohort.rasterize import fill_polygons, fill_slices, skipped_slices
+from HQCSegmentLib.cohort.rtstruct import drawn_structures, list_rois, read_structure_set
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, Segmentation, Structure, read_image
 from HQCSegmentLib.imaging.dicom_series import read_series
@@ -173,8 +178,11 @@ def square(low, high):
     return np.array([[low, low], [high, low], [high, high], [low, high]], float)
 
 
-def drawn(tmp_path, segmentation, *contours, roi_number=1, geometric_type="CLOSED_PLANAR"):
-    """A structure set with contours given in voxel indices (points, 3), in place of the written ones."""
+def drawn(tmp_path, segmentation, *contours, roi_number=1, geometric_type="CLOSED_PLANAR", refers_to=()):
+    """A structure set with contours given in voxel indices (points, 3), in place of the written ones.
+
+    `refers_to` has the image that each refers to: a slice, or a UID.
+    """
     path = tmp_path / "RTSTRUCT.dcm"
     write_rtstruct(path, segmentation)
     dataset = pydicom.dcmread(path)
@@ -187,6 +195,12 @@ def drawn(tmp_path, segmentation, *contours, roi_number=1, geometric_type="CLOSE
         item.NumberOfContourPoints = len(points)
         item.ContourData = [f"{value:.4f}" for value in points.ravel()]
         items.append(item)
+    for item, image in zip(items, refers_to, strict=bool(refers_to)):
+        reference = pydicom.Dataset()
+        reference.ReferencedSOPClassUID = pydicom.uid.CTImageStorage
+        uids = segmentation.series.sop_instance_uids
+        reference.ReferencedSOPInstanceUID = uids[image] if isinstance(image, int) else image
+        item.ContourImageSequence = [reference]
     roi = pydicom.Dataset()
     roi.ReferencedROINumber = roi_number
     roi.ContourSequence = items
@@ -227,6 +241,92 @@ def test_a_contour_belongs_to_the_nearest_slice(tmp_path, segmentation):
     path = drawn(tmp_path, segmentation, on_slice(square(4.5, 20.5), 2.4), on_slice(square(4.5, 10.5), 1.9))
     mask = read_structure_set(path, image_of(segmentation))["Kidney_L"]
     assert mask[:, :, 2].sum() == mask.sum() == 6**2
+
+
+def slices_of(mask):
+    return np.flatnonzero(mask.any(axis=(0, 1))).tolist()
+
+
+def test_a_plane_halfway_between_slices_always_goes_up(tmp_path, segmentation):
+    """Whatever the last digit of the coordinates: else two planes would meet on one slice and leave the next empty."""
+    contours = [on_slice(square(4.5, 20.5), k + 0.5 + 2e-4 * (-1) ** k) for k in range(1, 5)]
+    mask = read_structure_set(drawn(tmp_path, segmentation, *contours), image_of(segmentation))["Kidney_L"]
+    assert slices_of(mask) == [2, 3, 4, 5]
+
+
+def test_the_same_contour_written_twice_counts_once(tmp_path, segmentation):
+    contour = on_slice(square(4.5, 20.5), 2)
+    path = drawn(tmp_path, segmentation, contour, on_slice(square(9.5, 14.5), 2), contour)
+    assert read_structure_set(path, image_of(segmentation))["Kidney_L"].sum() == 16**2 - 5**2
+
+
+def test_a_contour_away_from_the_image_that_it_refers_to_is_an_error(tmp_path, segmentation):
+    path = drawn(tmp_path, segmentation, on_slice(square(4.5, 20.5), 2), refers_to=[3])
+    assert slices_of(read_structure_set(path, image_of(segmentation))["Kidney_L"]) == [2]  # next to it is near enough
+    path = drawn(tmp_path, segmentation, on_slice(square(4.5, 20.5), 2), refers_to=[5])
+    with pytest.raises(InputError, match=r"case: structure 'Kidney_L'.* 9\.0 mm from the image that it refers to"):
+        read_structure_set(path, image_of(segmentation))
+
+
+def test_a_contour_that_refers_to_an_unknown_image_is_read_by_position(tmp_path, segmentation):
+    path = drawn(tmp_path, segmentation, on_slice(square(4.5, 20.5), 2), refers_to=["1.2.3"])
+    assert slices_of(read_structure_set(path, image_of(segmentation))["Kidney_L"]) == [2]
+
+
+@pytest.mark.parametrize(("coordinate", "words"), [(b"1x", "not numbers"), (b"nan", "not finite")])
+def test_coordinates_that_are_none_are_an_error(tmp_path, segmentation, coordinate, words):
+    path = drawn(tmp_path, segmentation, on_slice(square(4.5, 20.5), 2))
+    content = path.read_bytes()
+    place = content.index(struct.pack("<HH", 0x3006, 0x0050)) + 8
+    end = content.index(b"\\", place)
+    path.write_bytes(content[:place] + coordinate.ljust(end - place) + content[end:])
+    with pytest.raises(InputError, match=f"case: structure 'Kidney_L'.*{words}"):
+        read_structure_set(path, image_of(segmentation))
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_every_transfer_syntax_is_read_alike(tmp_path, segmentation, syntax):
+    path = drawn(tmp_path, segmentation, on_slice(square(4.5, 20.5), 2), refers_to=[2])
+    dataset = pydicom.dcmread(path)
+    # As many planning systems write it: the length of sequences is not given.
+    for roi in dataset.ROIContourSequence:
+        roi["ContourSequence"].is_undefined_length = True
+        for contour in roi.ContourSequence:
+            contour.is_undefined_length_sequence_item = True
+            contour["ContourImageSequence"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path, implicit_vr=syntax.is_implicit_VR, little_endian=True)
+    assert read_structure_set(path, image_of(segmentation))["Kidney_L"].sum() == 16**2
+
+
+class TestSlicesBetween:
+    """A structure drawn on every second or third slice has no holes; one with a gap keeps it."""
+
+    def cone(self, slices):
+        return [on_slice(square(10.5 - k, 12.5 + k), k) for k in slices]
+
+    @pytest.mark.parametrize("slices", [[1, 3, 5, 7], [1, 4, 7], [0, 2, 5, 7]], ids=str)
+    def test_skipped_slices_are_interpolated(self, tmp_path, segmentation, slices):
+        path = drawn(tmp_path, segmentation, *self.cone(slices))
+        (structure,) = drawn_structures(path, image_of(segmentation))
+        mask = structure.box.whole(SHAPE)
+        assert slices_of(mask) == list(range(slices[0], slices[-1] + 1))
+        for k in range(slices[0], slices[-1] + 1):
+            width = np.flatnonzero(mask[:, :, k].any(axis=1))
+            assert abs(len(width) - (2 + 2 * k)) <= 1
+        (note,) = structure.notes
+        assert "slices between are filled in" in note
+        assert "case: structure 'Kidney_L'" in note
+
+    @pytest.mark.parametrize("slices", [[1, 2, 5, 6], [1, 5], [3], [0, 2, 7], [1, 2, 3, 5, 6]], ids=str)
+    def test_a_gap_is_a_gap(self, tmp_path, segmentation, slices):
+        path = drawn(tmp_path, segmentation, *self.cone(slices))
+        (structure,) = drawn_structures(path, image_of(segmentation))
+        assert slices_of(structure.box.whole(SHAPE)) == slices
+        assert structure.notes == ()
+
+    def test_of_two_parts_each_is_filled_in_and_the_space_between_is_not(self):
+        assert skipped_slices([0, 2, 4, 12, 14, 16]) == [(0, 2), (2, 4), (12, 14), (14, 16)]
 
 
 def test_contours_outside_the_image_are_an_error(tmp_path, segmentation):
@@ -308,6 +408,42 @@ def test_holes_are_joined_by_the_shortest_cuts():
     np.testing.assert_allclose(lengths, np.repeat([3, 3, 4, np.hypot(3.5, 3.5), np.hypot(3.5, 3.5)], 2))
 
 
+# Vertices lie in no line with voxel centres: of centres exactly on an outline the last digit decides.
+vertices = st.tuples(*[st.integers(-96, 480).map(lambda n: n / 16 + 1 / 32)] * 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    polygons=st.lists(st.lists(vertices, min_size=3, max_size=12), min_size=1, max_size=5),
+    slices=st.lists(st.integers(0, 4), min_size=5, max_size=5),
+)
+def test_a_structure_filled_at_once_is_each_of_its_slices_filled_alone(polygons, slices):
+    arrays = [np.array(polygon) for polygon in polygons]
+    box = fill_slices(arrays, slices[: len(arrays)], (24, 20, 5))
+    mask = box.whole((24, 20, 5))
+    for k in range(5):
+        on_this = [polygon for polygon, one in zip(arrays, slices, strict=False) if one == k]
+        assert np.array_equal(mask[:, :, k], fill_polygons(on_this, (24, 20)) if on_this else np.zeros((24, 20), bool))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    centre=st.tuples(st.floats(15, 25), st.floats(15, 25)),
+    radii=st.tuples(st.floats(3, 12), st.floats(3, 12)),
+    turn=st.floats(0, 3.2),
+)
+def test_an_ellipse_is_filled_as_its_formula_says(centre, radii, turn):
+    """A voxel is inside when its centre is, but for centres within a hundredth of a voxel of the outline."""
+    angles = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    polygon = np.column_stack([np.cos(angles), np.sin(angles)]) * radii @ rotation.T + centre
+    mask = fill_polygons([polygon], (40, 40))
+    places = (np.stack(np.meshgrid(np.arange(40), np.arange(40), indexing="ij"), -1) - centre) @ rotation
+    radius = np.linalg.norm(places / radii, axis=-1)
+    sure = np.abs(radius - 1) > 0.01 / min(radii)
+    assert np.array_equal(mask[sure], (radius < 1)[sure])
+
+
 @pytest.mark.data
 def test_a_real_structure_set_fills_to_its_published_mask(data_folder, dice):
     folder = data_folder / "sts_gtv"
@@ -318,4 +454,4 @@ def test_a_real_structure_set_fills_to_its_published_mask(data_folder, dice):
     indices = np.rint(np.argwhere(label.array > 0) @ change[:3, :3].T + change[:3, 3]).astype(int)
     expected = np.zeros(image.array.shape, bool)
     expected[tuple(indices.T)] = True
-    assert dice(masks["GTV_Mass_CT"], expected) >= 0.96
+    assert dice(masks["GTV_Mass_CT"], expected) >= 0.967
