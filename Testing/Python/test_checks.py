@@ -208,6 +208,19 @@ class TestDuplicates:
         assert told(finding) == ("A02", "", "warning", "duplicate-patient")
         assert "4711" not in finding.text
 
+    def test_one_number_for_all_is_the_mark_of_an_anonymised_export(self, tmp_path: Path, write_slices: Callable):
+        from HQCSegmentLib.cohort import Case
+        from HQCSegmentLib.cohort.checks.duplicates import same_patient
+
+        cases = []
+        for name in ("a", "b", "c"):
+            write_slices(tmp_path / name, np.zeros((4, 4, 2), np.int16), np.eye(4))
+            cases.append(Case(name, tmp_path / name, tmp_path / name / "label.nii.gz", name))
+        (finding,) = same_patient(cases)
+        assert told(finding) == ("", "", "note", "one-patient-id")
+        # Two patients with one number are more likely one patient.
+        assert [told(finding) for finding in same_patient(cases[:2])] == [("b", "", "warning", "duplicate-patient")]
+
     @pytest.mark.data
     def test_no_two_real_patients_are_called_the_same(self, data_folder: Path):
         cohort = Cohort.open(data_folder / "hippocampus")
@@ -311,6 +324,23 @@ class TestGeometry:
         image, label = patient(2)
         write(folder, "p2", image[:, :, 12:13], label[:, :, 12:13])
         assert ("p2", "", "warning", "few-slices") in map(told, findings_of(folder))
+
+
+def test_a_fault_of_the_reader_stops_neither_the_check_nor_quotes_the_file(folder: Path, monkeypatch):
+    from HQCSegmentLib.cohort import Case
+
+    read = Case.read
+
+    def fail(case: Case, structures: dict) -> object:
+        if case.name == "p2":
+            raise KeyError("Zimmermann^Adelheid")
+        return read(case, structures)
+
+    monkeypatch.setattr(Case, "read", fail)
+    finding = only_finding(folder)
+    assert told(finding) == ("p2", "", "error", "unusable")
+    assert "KeyError" in finding.message
+    assert "Zimmermann" not in finding.text
 
 
 class TestNames:

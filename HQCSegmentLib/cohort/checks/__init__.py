@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from HQCSegmentLib.cohort.aliases import without_folder
 from HQCSegmentLib.cohort.checks import contours, duplicates, geometry, intensities, names, outliers, sides
 from HQCSegmentLib.cohort.checks.facts import CaseFacts, SeenCase, facts_of
-from HQCSegmentLib.cohort.checks.finding import SEVERITIES, Finding, Severity
+from HQCSegmentLib.cohort.checks.finding import SEVERITIES, Finding, Severity, unexpected
 from HQCSegmentLib.cohort.cohort import Cohort
 from HQCSegmentLib.errors import InputError
 
@@ -60,6 +60,9 @@ def examine(cohort: Cohort, *, watcher: Watcher | None = None) -> list[Finding]:
             seen = SeenCase(case, case.read(cohort.structures), cohort.structures)
         except InputError as error:
             findings.append(Finding(case.name, "", "error", "unusable", without_folder(str(error), case)))
+        except Exception as error:
+            # One strange file must not keep the others from being looked at; a message may quote a patient.
+            findings.append(unexpected(case.name, error))
         else:
             findings += check_case(seen)
             facts.append(facts_of(seen))

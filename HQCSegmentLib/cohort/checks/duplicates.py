@@ -41,13 +41,18 @@ def same_image(cases: Sequence[CaseFacts]) -> list[Finding]:
 
 def same_patient(cases: Sequence[Case]) -> list[Finding]:
     """Cases of different patients whose DICOM headers name the same one; the identity itself is not said."""
+    identities = {case.name: identity for case in cases if (identity := _identity(case))}
+    patients = {case.patient for case in cases if case.name in identities}
+    if len(patients) > 2 and len(set(identities.values())) == 1:
+        message = "all cases have the same Patient ID in their DICOM headers, as some anonymised exports do."
+        advice = "Cases of one patient cannot be told by it: give them the same patient in cohort.json."
+        return [Finding("", "", "note", "one-patient-id", message, advice)]
     first: dict[str, Case] = {}
     findings = []
     for case in cases:
-        identity = _identity(case)
-        if not identity:
+        if case.name not in identities:
             continue
-        other = first.setdefault(identity, case)
+        other = first.setdefault(identities[case.name], case)
         if other.patient != case.patient:
             message = (
                 f"case {case.name}: its DICOM headers name the same patient as those of case {other.name}, but they "

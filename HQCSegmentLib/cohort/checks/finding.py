@@ -47,6 +47,12 @@ class Finding:
         }
 
 
+def unexpected(case: str, error: Exception) -> Finding:
+    """A case that could not be read for a reason that nobody thought of."""
+    message = f"case {case}: it cannot be read (unexpected {type(error).__name__}, a fault of HQCSegment)."
+    return Finding(case, "", "error", "unusable", message, "Export it again, or leave it out, and report the fault.")
+
+
 def plural(number: int, noun: str) -> str:
     """A number with its noun: 1 voxel, 3 voxels."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from HQCSegmentLib.cohort.checks.finding import Finding
+from HQCSegmentLib.cohort.checks.finding import Finding, unexpected
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, read_image
 from HQCSegmentLib.imaging.dicom_folder import SeriesSummary, scan
@@ -52,6 +52,9 @@ def check_images(images: list[LooseImage]) -> list[Finding]:
             image = one.read()
         except InputError as error:
             findings.append(Finding(one.name, "", "error", "unusable", str(error)))
+            continue
+        except Exception as error:
+            findings.append(unexpected(one.name, error))
             continue
         size = " x ".join(map(str, image.array.shape))
         spacing = " x ".join(f"{value:.3g}" for value in image.grid.spacing)
