@@ -148,7 +148,8 @@ def plastimatch(image: Image, structure_set: Path, *, repeats: int) -> tuple[flo
             for name in list_rois(structure_set)
             if (file := Path(folder) / "masks" / f"{name}.nrrd").is_file()
         }
-    return whole - loading, masks
+    # For a small series the difference is less than times vary.
+    return max(whole - loading, 0.0), masks
 
 
 def on_grid(mask: Image, image: Image) -> npt.NDArray[np.bool_]:
