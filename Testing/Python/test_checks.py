@@ -255,6 +255,11 @@ class TestContours:
         findings = findings_of(folder)
         assert [finding.code for finding in findings] == ["empty-structure"] * 7 + ["never-drawn"]
 
+    def test_where_nothing_could_be_read_only_that_is_said(self, folder: Path):
+        for image in (folder / "images").iterdir():
+            image.write_bytes(b"nothing")
+        assert {finding.code for finding in findings_of(folder)} == {"unusable"}
+
 
 class TestIntensities:
     def test_an_image_on_another_scale_than_the_rest(self, folder: Path):

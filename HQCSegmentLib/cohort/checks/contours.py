@@ -91,7 +91,9 @@ def gaps(seen: SeenCase) -> list[Finding]:
 
 
 def never_drawn(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -> list[Finding]:
-    """Structures without a voxel in the whole cohort."""
+    """Structures without a voxel in the whole cohort; nothing can be said where no case could be read."""
+    if not cases:
+        return []
     findings = []
     for value, name in structures.items():
         if not any(value in one.structures for one in cases):
