@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from HQCSegmentLib.cli.output import console, counting
+from HQCSegmentLib.cli.output import console, counting, error_console
 
 if TYPE_CHECKING:
     from HQCSegmentLib.cohort import Cohort, Finding
@@ -73,17 +73,18 @@ def check(
 def _examine(cohort: Cohort, pictures: dict[str, str] | None) -> list[Finding]:
     """Check with a progress bar; pictures are taken where asked for."""
     from HQCSegmentLib.cohort.checks import Watcher, examine
+    from HQCSegmentLib.evaluation.check_report import CheckPictures
 
+    take = Watcher().read if pictures is None else CheckPictures(pictures).take
+    # In a file a progress bar is a line too many.
+    if not error_console().is_terminal:
+        return examine(cohort, watcher=Watcher(read=take))
     with counting() as count:
 
         def done(number: int) -> None:
             count("checking cases", number, len(cohort.cases))
 
-        if pictures is None:
-            return examine(cohort, watcher=Watcher(done=done))
-        from HQCSegmentLib.evaluation.check_report import CheckPictures
-
-        return examine(cohort, watcher=Watcher(read=CheckPictures(pictures).take, done=done))
+        return examine(cohort, watcher=Watcher(read=take, done=done))
 
 
 def _write(
