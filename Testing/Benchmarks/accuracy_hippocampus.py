@@ -28,6 +28,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 import HQCSegmentLib as hqc
+from HQCSegmentLib.cli.options import make
 from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.imaging import write_array
@@ -85,7 +86,7 @@ def trained(site: Any, base: Any, *, variant: str, names: list[str], seed: int, 
     """One run, from the base or from random weights; an existing result is used again."""
     if (out / "bundle" / "bundle.json").exists():
         return hqc.Bundle.open(out / "bundle")
-    config = hqc.TrainConfig(**{"steps": steps, "batch": 2, "held_out": 0, "seed": seed, **settings_of(variant)})
+    config = make(hqc.TrainConfig, {"steps": steps, "batch": 2, "held_out": 0, "seed": seed, **settings_of(variant)})
     return hqc.finetune(site.subset(names), base=base, config=config, out=out, resume=out.exists())
 
 
