@@ -93,12 +93,12 @@ def run_demo(
     common: dict[str, Any] = {"seed": seed, "device": device, "held_out": 0, "patch": (64, 64, 32)}
     with training("base model, hospital A") as show:
         config = TrainConfig(method="full", steps=base_steps, **common)
-        first = Cohort.open(out / "hospital_A")
-        base = finetune(first, config=config, out=out / "base", on_event=show, cache=False)
+        cohort = Cohort.open(out / "hospital_A")
+        base = finetune(cohort, config=config, out=out / "base", on_event=show, cache=False)
     with training("fine-tuning with QPG, hospital B") as show:
         config = TrainConfig(method="qpg", steps=steps, **common)
-        second = Cohort.open(out / "hospital_B")
-        tuned = finetune(second, base=base, config=config, out=out / "run", on_event=show, cache=False)
+        cohort = Cohort.open(out / "hospital_B")
+        tuned = finetune(cohort, base=base, config=config, out=out / "run", on_event=show, cache=False)
 
     say(f"Contouring {UNSEEN_PATIENTS} unseen patients of hospital B")
     unseen = Cohort.open(out / "hospital_B_unseen")
