@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,19 +32,15 @@ def odd_volumes(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -> li
     """Volumes far outside the rest, on a logarithmic scale."""
     findings = []
     for value, name in structures.items():
-        having = [one for one in cases if value in one.structures]
-        if len(having) < ENOUGH_CASES:
-            continue
-        volumes = np.array([one.structures[value].millilitres for one in having])
-        for one, far, volume in zip(having, distances(np.log(volumes), least=VOLUME_DEVIATION), volumes, strict=True):
-            if abs(far) > FAR:
-                than = "larger" if far > 0 else "smaller"
-                message = (
-                    f"case {one.name}: {name} has {_millilitres(volume)}, far {than} than usual in this cohort "
-                    f"(median {_millilitres(float(np.median(volumes)))})."
-                )
-                advice = "Is the contour complete and of this structure? Keep it if it is."
-                findings.append(Finding(one.name, name, "warning", "volume-outlier", message, advice))
+        volumes = {one.name: one.structures[value].millilitres for one in cases if value in one.structures}
+        for case, far in _far_outside(volumes, least=VOLUME_DEVIATION, scale=np.log):
+            than = "larger" if far > 0 else "smaller"
+            message = (
+                f"case {case}: {name} has {_millilitres(volumes[case])}, far {than} than usual in this cohort "
+                f"(median {_millilitres(float(np.median(list(volumes.values()))))})."
+            )
+            advice = "Is the contour complete and of this structure? Keep it if it is."
+            findings.append(Finding(case, name, "warning", "volume-outlier", message, advice))
     return findings
 
 
@@ -111,20 +107,36 @@ def _median(rows: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
 def odd_intensities(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -> list[Finding]:
     """CT structures whose density is far outside the rest: a contour on something else, or another image."""
     findings = []
+    tomograms = [one for one in cases if one.hounsfield]
     for value, name in structures.items():
-        having = [one for one in cases if value in one.structures and one.hounsfield]
-        if len(having) < ENOUGH_CASES:
-            continue
-        medians = np.array([one.structures[value].intensity for one in having])
-        for one, far, median in zip(having, distances(medians, least=INTENSITY_DEVIATION_HU), medians, strict=True):
-            if abs(far) > FAR:
-                message = (
-                    f"case {one.name}: {name} has a median of {median:.0f} HU, far from the usual "
-                    f"{np.median(medians):.0f} HU of this cohort."
-                )
-                advice = "Do image and contours belong together? Keep the case if they do."
-                findings.append(Finding(one.name, name, "warning", "intensity-outlier", message, advice))
+        medians = {one.name: one.structures[value].intensity for one in tomograms if value in one.structures}
+        for case, _ in _far_outside(medians, least=INTENSITY_DEVIATION_HU):
+            message = (
+                f"case {case}: {name} has a median of {medians[case]:.0f} HU, far from the usual "
+                f"{np.median(list(medians.values())):.0f} HU of this cohort."
+            )
+            advice = "Do image and contours belong together? Keep the case if they do."
+            findings.append(Finding(case, name, "warning", "intensity-outlier", message, advice))
     return findings
+
+
+def _far_outside(
+    values: Mapping[str, float],
+    *,
+    least: float,
+    scale: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]] = lambda plain: plain,
+) -> list[tuple[str, float]]:
+    """Cases whose value is far outside the rest, with their robust deviations; none among too few cases.
+
+    Args:
+        values: Of each case, by its alias.
+        least: Least deviation that counts as one, on the scale.
+        scale: Makes deviations of equal meaning equal.
+    """
+    if len(values) < ENOUGH_CASES:
+        return []
+    far = distances(scale(np.array(list(values.values()))), least=least)
+    return [(case, float(times)) for case, times in zip(values, far, strict=True) if abs(times) > FAR]
 
 
 def _millilitres(volume: float) -> str:
