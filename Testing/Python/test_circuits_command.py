@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
+import command_line
 import pytest
 import torch
 
@@ -20,17 +19,7 @@ from HQCSegmentLib.bundle.updates import network_with_updates
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation.execution_study import study
 
-COMMAND = [sys.executable, "-m", "HQCSegmentLib", "circuits"]
-
-
-def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command and expect an exit code."""
-    result = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
-    )
-    assert result.returncode == code, result.stdout + result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
-    return result
+run = functools.partial(command_line.run, "circuits")
 
 
 def refused(*arguments: str | Path) -> str:

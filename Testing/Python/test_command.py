@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,22 +14,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from command_line import COMMAND, run
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.imaging import write_array
 
-COMMAND = [sys.executable, "-m", "HQCSegmentLib"]
 TRAIN = ["--patch", "16,16,16", "--held-out", "1", "--no-augment", "--device", "cpu"]
-
-
-def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command and expect an exit code."""
-    result = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
-    )
-    assert result.returncode == code, result.stdout + result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
-    return result
 
 
 def refused(*arguments: str | Path) -> str:
