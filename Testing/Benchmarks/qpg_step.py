@@ -1,9 +1,10 @@
 """What Quantum Parameter Generation adds to a training step, beside classical training of the same network.
 
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
+                                          [--depth 2]
 
-A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits (`ry_cnot_ring`, depth
-2, signed) in flat and in singular coordinates and classical training take turns in one process with the same threads;
+A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits (`ry_cnot_ring`,
+signed) in flat and in singular coordinates and classical training take turns in one process with the same threads;
 medians after one step each to warm up. Goals: at most 5 % more than classical training for the larger two networks, at
 most 25 % for the smallest. About 10 minutes on 2 idle cores.
 """
@@ -67,11 +68,15 @@ TASKS = {
         0.05,
     ),
 }  # fmt: skip
-METHODS: dict[str, qpg.QPGConfig | None] = {
-    "classical": None,
-    "circuits, flat": qpg.QPGConfig(),
-    "circuits, singular": qpg.QPGConfig(coordinates="singular"),
-}
+
+
+def methods_of(depth: int) -> dict[str, qpg.QPGConfig | None]:
+    """What is compared; None: classical training."""
+    return {
+        "classical": None,
+        "circuits, flat": qpg.QPGConfig(depth=depth),
+        "circuits, singular": qpg.QPGConfig(depth=depth, coordinates="singular"),
+    }
 
 
 def step_of(task: Task, method: qpg.QPGConfig | None) -> tuple[Callable[[], None], int]:
@@ -97,10 +102,10 @@ def step_of(task: Task, method: qpg.QPGConfig | None) -> tuple[Callable[[], None
     return step, qpg.trainable_numbers(network)
 
 
-def measure(task: Task, *, repeats: int) -> dict[str, Any]:
+def measure(task: Task, *, depth: int, repeats: int) -> dict[str, Any]:
     """Median seconds of a step for each method; the methods take turns."""
-    steps = {name: step_of(task, method) for name, method in METHODS.items()}
-    taken: dict[str, list[float]] = {name: [] for name in METHODS}
+    steps = {name: step_of(task, method) for name, method in methods_of(depth).items()}
+    taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats + 1):
         for name, (step, _) in steps.items():
             start = time.perf_counter()
@@ -123,10 +128,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write JSON")
     parser.add_argument("--tasks", default=",".join(TASKS), help="which networks")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--depth", type=int, default=2, help="layers of rotations in every circuit")
     arguments = parser.parse_args()
     where = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "torch": torch.__version__,
+        "depth": arguments.depth,
         "threads": torch.get_num_threads(),
         "processor": platform.processor() or platform.machine(),
     }
@@ -134,7 +141,7 @@ def main() -> None:
     print("| network | trained | numbers | step | more than classical | goal |\n|---|---|---|---|---|---|")
     rows = []
     for name in arguments.tasks.split(","):
-        row = measure(TASKS[name], repeats=arguments.repeats)
+        row = measure(TASKS[name], depth=arguments.depth, repeats=arguments.repeats)
         rows.append(row)
         for method, seconds in row["seconds"].items():
             added = "" if method == "classical" else f"{100 * row['added'][method]:+.1f} %"

@@ -1,17 +1,21 @@
-"""Fine-tuning on a few cases of another "site", measured on real data (hippocampus, T1 MR).
+"""Accuracy of training methods on a few real cases, from scratch and fine-tuned at another "site".
 
-A base model is trained on 100 cases. Other cases are changed as another scanner might (contrast inverted, blur, bias
-field, noise), or, with `--shift modality`, more than that (see `other_site`). Each method fine-tunes the base on 4 of
-them, and Dice is measured on 40 others of that site, with several seeds that draw other training cases and other random
-numbers.
+    python Testing/Benchmarks/accuracy.py --out STUDY [--cohort NAME] [--methods qpg,full] [--cases 4] [--seeds 3]
 
-    python Testing/Benchmarks/accuracy_hippocampus.py --out STUDY [--methods qpg,full] [--cases 4] [--seeds 3]
+A base model is trained on some cases of a cohort. Others are changed as another site's scanner might have taken them
+(see `other_site`; with `--shift modality` more than that). Each method fine-tunes the base on a few of them, and Dice
+is measured on others of that site, with several seeds that draw other training cases and other random numbers. With
+`--from-scratch` there is no base model: each method trains random weights on a few cases of the cohort as it is.
 
-With `--from-scratch` there is no base model: each method trains random weights on a few cases of the cohort as it is.
+Cohorts (folders of --data):
+- hippocampus: T1 MR, 200 cases; base 100, drawn from 40, tested on 40.
+- openkbp_hn: head-and-neck CT, seven organs, 28 cases; base 10, drawn from 8 (from scratch 18), tested on 8.
+- sts_gtv: CT of sarcomas, the gross tumor volume, 16 cases; base 5, drawn from 5 (from scratch 10), tested on 6.
 
 A method may be given other settings than the defaults: `qpg:depth=4:angle_spread=0.5`. Finished parts are kept in
 STUDY, so that the command can be stopped and started again, and several may work in one STUDY at different methods.
-Writes STUDY/results.json and prints the table. About 25 minutes on 2 cores.
+Writes STUDY/results.json and prints the table. A run of the hippocampus takes about one minute on a core, of the others
+five to ten.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ import argparse
 import os
 import random
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +39,39 @@ from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.imaging import write_array
 
-BASE_CASES, POOL_CASES, TEST_CASES = 100, 40, 40
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
 
 
-def other_site(array: npt.NDArray, *, shift: str, seed: int) -> npt.NDArray[np.float32]:
+@dataclass(frozen=True)
+class Study:
+    """How a cohort is divided, and what every run of it has in common.
+
+    Attributes:
+        base: Cases that the base model is trained on.
+        pool: Cases that training cases are drawn from; from scratch those of the base too, unless these
+            are twice as many as are drawn.
+        test: Cases to judge by. What is left over is for tuning.
+        settings: Of every run, of `TrainConfig`.
+        hounsfield: Offset of the intensities to Hounsfield units; None: no CT.
+    """
+
+    base: int
+    pool: int
+    test: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    hounsfield: int | None = None
+
+
+STUDIES = {
+    "hippocampus": Study(base=100, pool=40, test=40),
+    "openkbp_hn": Study(base=10, pool=8, test=8, settings={"patch": (64, 64, 64)}, hounsfield=-1024),
+    "sts_gtv": Study(
+        base=5, pool=5, test=6, settings={"patch": (64, 64, 32), "spacing": (2.0, 2.0, 3.3)}, hounsfield=0
+    ),
+}
+
+
+def other_scanner(array: npt.NDArray, *, shift: str, seed: int) -> npt.NDArray[np.float32]:
     """A T1 image as if it came from elsewhere.
 
     Scaled to [0, 1] between its 0.5th and 99.5th percentile; then "scanner": contrast inverted; "modality": intensity x
@@ -49,12 +83,34 @@ def other_site(array: npt.NDArray, *, shift: str, seed: int) -> npt.NDArray[np.f
     image = np.clip((array - low) / (high - low), 0, 1)
     image = 1 - image if shift == "scanner" else (1 - np.cos(3 * np.pi * image)) / 2
     image = gaussian_filter(image, 0.7)
-    field = gaussian_filter(generator.standard_normal(array.shape), 12)
-    image = image * (1 + 0.4 * field / np.abs(field).max())
+    bias = gaussian_filter(generator.standard_normal(array.shape), 12)
+    image = image * (1 + 0.4 * bias / np.abs(bias).max())
     return (image + generator.normal(0, 0.06, array.shape)).astype(np.float32)
 
 
-def write_site(cohort: Any, names: list[str], folder: Path, *, shift: str) -> None:
+def cone_beam(array: npt.NDArray, *, seed: int) -> npt.NDArray[np.float32]:
+    """A CT in Hounsfield units with the faults of a cone-beam CT.
+
+    Blurred by 0.7 voxels; above air multiplied by 0.8 and lowered by 60 HU (scatter); lowered by up to 120 HU towards
+    the middle of the image (cupping); Gaussian noise of 60 HU.
+    """
+    generator = np.random.default_rng(seed)
+    image = gaussian_filter(array.astype(np.float32), 0.7)
+    image = np.where(image > -900, 0.8 * image - 60, image)
+    radii = [np.linspace(-1, 1, length) for length in array.shape[:2]]
+    cup = np.clip(1 - radii[0][:, None] ** 2 - radii[1][None, :] ** 2, 0, 1)
+    image -= 120 * cup[..., None] * (image > -900)
+    return (image + generator.normal(0, 60, array.shape)).astype(np.float32)
+
+
+def other_site(array: npt.NDArray, study: Study, *, shift: str, seed: int) -> npt.NDArray[np.float32]:
+    """An image as another site might have taken it."""
+    if study.hounsfield is None:
+        return other_scanner(array, shift=shift, seed=seed)
+    return cone_beam(array + study.hounsfield, seed=seed) - study.hounsfield
+
+
+def write_site(cohort: Any, study: Study, names: list[str], folder: Path, *, shift: str) -> None:
     """Write the changed images and their labels as a cohort."""
     for case in cohort.subset(names).cases:
         target = folder / "images" / f"{case.name}.nii.gz"
@@ -63,7 +119,7 @@ def write_site(cohort: Any, names: list[str], folder: Path, *, shift: str) -> No
         labelled = case.read(cohort.structures)
         number = int("".join(filter(str.isdigit, case.name)))
         write_array(folder / "labels" / target.name, labelled.label.astype(np.uint8), labelled.image.affine)
-        write_array(target, other_site(labelled.image.array, shift=shift, seed=number), labelled.image.affine)
+        write_array(target, other_site(labelled.image.array, study, shift=shift, seed=number), labelled.image.affine)
 
 
 def measure(bundle: Any, cohort: Any, names: list[str]) -> dict[str, float]:
@@ -82,19 +138,21 @@ def settings_of(variant: str) -> dict[str, str]:
     return {"method": method, **dict(setting.split("=", 1) for setting in settings)}
 
 
-def trained(site: Any, base: Any, *, variant: str, names: list[str], seed: int, steps: int, out: Path) -> Any:
+def trained(
+    site: Any, base: Any, *, settings: Mapping[str, Any], variant: str, names: list[str], seed: int, out: Path
+) -> Any:
     """One run, from the base or from random weights; an existing result is used again."""
     if (out / "bundle" / "bundle.json").exists():
         return hqc.Bundle.open(out / "bundle")
-    config = make(hqc.TrainConfig, {"steps": steps, "batch": 2, "held_out": 0, "seed": seed, **settings_of(variant)})
+    config = make(hqc.TrainConfig, {**settings, "seed": seed, **settings_of(variant)})
     return hqc.finetune(site.subset(names), base=base, config=config, out=out, resume=out.exists())
 
 
-def base_model(cohort: Any, names: list[str], *, steps: int, folder: Path) -> Any:
+def base_model(cohort: Any, names: list[str], *, settings: Mapping[str, Any], folder: Path) -> Any:
     """The base model; an existing one is used again."""
     if (folder / "bundle" / "bundle.json").exists():
         return hqc.Bundle.open(folder / "bundle")
-    config = hqc.TrainConfig(method="full", steps=steps, batch=2, held_out=0)
+    config = make(hqc.TrainConfig, {**settings, "method": "full"})
     return hqc.finetune(cohort.subset(names), config=config, out=folder, resume=folder.exists())
 
 
@@ -102,7 +160,8 @@ def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the study")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HQC_DATA", "../shared/data")) / "hippocampus")
+    parser.add_argument("--cohort", default="hippocampus", choices=STUDIES)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HQC_DATA", "../shared/data")))
     parser.add_argument("--methods", default="qpg,full", help="methods to compare")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", default="4", help="training cases, such as 2,4")
@@ -119,21 +178,28 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    cohort = hqc.Cohort.open(arguments.data)
+    study = STUDIES[arguments.cohort]
+    cohort = hqc.Cohort.open(arguments.data / arguments.cohort)
     names = [case.name for case in cohort.cases]
     random.Random(0).shuffle(names)
-    base_names = names[:BASE_CASES]
-    pool = names[BASE_CASES : BASE_CASES + POOL_CASES]
-    tuning = names[BASE_CASES + POOL_CASES : -TEST_CASES]
-    test = tuning if arguments.tuning else names[-TEST_CASES:]
+    base_names = names[: study.base]
+    pool = names[study.base : study.base + study.pool]
+    tuning = names[study.base + study.pool : -study.test]
+    test = tuning if arguments.tuning else names[-study.test :]
+    common = {**study.settings, "batch": 2, "held_out": 0}
 
     base, site = None, cohort
     if not arguments.from_scratch:
-        base = base_model(cohort, base_names, steps=arguments.base_steps, folder=arguments.out / "base")
+        settings = {**common, "steps": arguments.base_steps}
+        base = base_model(cohort, base_names, settings=settings, folder=arguments.out / "base")
         folder = arguments.out / ("site" if arguments.shift == "scanner" else f"site-{arguments.shift}")
-        write_site(cohort, names[BASE_CASES:], folder, shift=arguments.shift)
+        write_site(cohort, study, names[study.base :], folder, shift=arguments.shift)
         site = hqc.Cohort.open(folder)
-    steps = arguments.steps or (STEPS_FROM_SCRATCH if arguments.from_scratch else STEPS_FROM_BASE)
+        # Spacing is the base model's from here on.
+        common.pop("spacing", None)
+    elif study.pool < 2 * max(map(int, arguments.cases.split(","))):
+        pool = base_names + pool
+    common["steps"] = arguments.steps or (STEPS_FROM_SCRATCH if arguments.from_scratch else STEPS_FROM_BASE)
 
     kind = "scratch-" if base is None else "" if arguments.shift == "scanner" else f"{arguments.shift}-"
 
@@ -147,15 +213,15 @@ def main() -> None:
 
     if base is not None:
         full_size = base.manifest.training.network_numbers
-        add("base, own site", BASE_CASES, None, full_size, measure(base, cohort, test), 0)
-        add("base, other site", BASE_CASES, None, full_size, measure(base, site, test), 0)
+        add("base, own site", study.base, None, full_size, measure(base, cohort, test), 0)
+        add("base, other site", study.base, None, full_size, measure(base, site, test), 0)
     for cases in map(int, arguments.cases.split(",")):
         for seed in range(arguments.seeds):
             drawn = random.Random(seed).sample(pool, cases)
             for variant in arguments.methods.split(","):
                 start = time.monotonic()
                 out = arguments.out / f"{kind}{variant.replace(':', '-')}-{cases}-cases-seed-{seed}"
-                bundle = trained(site, base, variant=variant, names=drawn, seed=seed, steps=steps, out=out)
+                bundle = trained(site, base, settings=common, variant=variant, names=drawn, seed=seed, out=out)
                 seconds = time.monotonic() - start
                 numbers = bundle.manifest.training.trainable_numbers
                 add(variant, cases, seed, numbers, measure(bundle, site, test), seconds)
