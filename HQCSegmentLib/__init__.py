@@ -22,6 +22,7 @@ _PUBLIC = {
     "Structure": "HQCSegmentLib.imaging",
     "TrainConfig": "HQCSegmentLib.training",
     "check": "HQCSegmentLib.cohort",
+    "compare": "HQCSegmentLib.comparison",
     "evaluate": "HQCSegmentLib.evaluation",
     "finetune": "HQCSegmentLib.training",
     "inject": "HQCSegmentLib.qpg",

@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from HQCSegmentLib.cli import check, circuits, demo, evaluate, segment, train
+from HQCSegmentLib.cli import check, circuits, compare, demo, evaluate, segment, train
 from HQCSegmentLib.cli.failures import report
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("circuits")(circuits.circuits)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -14,21 +14,22 @@ from pydantic.fields import FieldInfo
 from HQCSegmentLib.errors import InputError
 
 
-def options_of(model: type[BaseModel]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: give a command an option for every field of `model`.
+def options_of(
+    model: type[BaseModel], *, leave_out: Collection[str] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: give a command an option for every field of `model`, but for some.
 
     The command receives the fields that the user set as a dictionary in its last argument, `settings`.
     """
+    fields = {name: field for name, field in model.model_fields.items() if name not in leave_out}
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
-        made = [_option(name, field) for name, field in model.model_fields.items()]
+        made = [_option(name, field) for name, field in fields.items()]
 
         def run(**arguments: Any) -> Any:
-            settings = {
-                name: _from_text(arguments.pop(name)) for name in model.model_fields if arguments[name] is not None
-            }
-            for name in model.model_fields:
+            settings = {name: _from_text(arguments.pop(name)) for name in fields if arguments[name] is not None}
+            for name in fields:
                 arguments.pop(name, None)
             return command(**arguments, settings=settings)
 

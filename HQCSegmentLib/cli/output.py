@@ -76,7 +76,9 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             progress.console.print(f"Prepared images: {event['found']} found, {event['made']} made; cache of {size}.")
         elif event["event"] == "done":
             state["left"] = ""
-        if "fold" in event:
+        if "run" in event:
+            progress.update(task, description=f"{title}, model {event['run']} of {event['runs']}")
+        elif "fold" in event:
             progress.update(task, description=f"{title}, fold {event['fold']}")
         progress.update(task, state="  ".join(part for part in state.values() if part))
 

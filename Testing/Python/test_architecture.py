@@ -18,17 +18,19 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "mrml", "vtkmodules", "PythonQt"}
 HEAVY = ("torch", "monai", "SimpleITK", "matplotlib", "pennylane")
 WORKING = {"training", "inference", "planning", "evaluation"}
 FRONT = {"cli", "demo"}
+STUDIES = {"comparison"}
 MAY_IMPORT_FRONT = {*FRONT, "__main__.py"}
 # What each package may not import, lowest first. qpg has its own, stricter test.
 FORBIDDEN = {
-    "imaging": {"cohort", "networks", "bundle"} | WORKING | FRONT,
-    "cohort": WORKING | FRONT,
-    "networks": WORKING | FRONT,
-    "bundle": WORKING | FRONT,
-    "training": FRONT,
-    "inference": FRONT,
-    "planning": FRONT,
-    "evaluation": FRONT,
+    "imaging": {"cohort", "networks", "bundle"} | WORKING | STUDIES | FRONT,
+    "cohort": WORKING | STUDIES | FRONT,
+    "networks": WORKING | STUDIES | FRONT,
+    "bundle": WORKING | STUDIES | FRONT,
+    "training": STUDIES | FRONT,
+    "inference": STUDIES | FRONT,
+    "planning": STUDIES | FRONT,
+    "evaluation": STUDIES | FRONT,
+    "comparison": FRONT,
 }
 # `Bundle.segment` is public: it hands over to inference when it is called.
 ALLOWED_UPWARDS = {
