@@ -18,7 +18,7 @@ SLICER = {"slicer", "qt", "ctk", "vtk", "mrml", "vtkmodules", "PythonQt"}
 HEAVY = ("torch", "monai", "SimpleITK", "matplotlib", "pennylane")
 WORKING = {"training", "inference", "planning", "evaluation"}
 FRONT = {"cli", "demo"}
-STUDIES = {"comparison"}
+STUDIES = {"comparison", "doctor"}
 MAY_IMPORT_FRONT = {*FRONT, "__main__.py"}
 # What each package may not import, lowest first. qpg has its own, stricter test.
 FORBIDDEN = {
@@ -31,6 +31,7 @@ FORBIDDEN = {
     "planning": STUDIES | FRONT,
     "evaluation": STUDIES | FRONT,
     "comparison": FRONT,
+    "doctor": FRONT,
 }
 # `Bundle.segment` is public: it hands over to inference when it is called.
 ALLOWED_UPWARDS = {
