@@ -1,6 +1,6 @@
 """How good a segmentation is, in numbers and pictures."""
 
 from HQCSegmentLib.evaluation.folders import Evaluation, evaluate
-from HQCSegmentLib.evaluation.metrics import dice, dice_per_structure
+from HQCSegmentLib.evaluation.metrics import METRICS, Agreement, Sums, compare_masks, dice, dice_per_structure
 
-__all__ = ["Evaluation", "dice", "dice_per_structure", "evaluate"]
+__all__ = ["METRICS", "Agreement", "Evaluation", "Sums", "compare_masks", "dice", "dice_per_structure", "evaluate"]
