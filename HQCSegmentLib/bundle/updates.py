@@ -9,10 +9,11 @@ import torch
 
 from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle.bundle import ADAPTER, WEIGHTS, Bundle
+from HQCSegmentLib.bundle.manifest import Manifest
 from HQCSegmentLib.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 TOLERANCE = 1e-3
 """Most by which weights made again may differ, as part of their layer's largest: another device or another way of
@@ -51,37 +52,56 @@ def network_with_updates(bundle: Bundle, *, base: Bundle | None = None) -> nn.Mo
             do not come out as the bundle has them.
     """
     method = method_of(bundle)
-    start = _start(bundle, base)
     tensors = bundle.adapter()
     assert tensors is not None
+    network = with_updates(bundle.manifest, method, tensors[0], base=base, name=str(bundle.path))
+    _check(network, bundle)
+    return network
+
+
+def with_updates(
+    manifest: Manifest, method: qpg.MethodConfig, tensors: dict[str, Tensor], *, base: Bundle | None, name: str
+) -> nn.Module:
+    """The network that start weights and trained updates give, not merged, in evaluation mode.
+
+    Args:
+        manifest: Of the trained model.
+        method: That it was trained by.
+        tensors: The trained part (`qpg.adapter_state`).
+        base: The model that training started from; None: training was from scratch, from a seed.
+        name: What the trained part is of, for messages.
+
+    Raises:
+        InputError: if the base is missing, another one, or not wanted, or the trained part does not fit.
+    """
+    start = _start(manifest, base, name=name)
     try:
         network = qpg.inject(start, method)
-        qpg.load_adapter(network, tensors[0])
+        qpg.load_adapter(network, tensors)
     except qpg.QPGError as error:
-        msg = f"{bundle.path / ADAPTER} does not fit the network of the bundle: {error}."
+        msg = f"{name}: the trained part does not fit the network: {error}."
         raise InputError(msg) from error
-    _check(network, bundle)
     return network.eval()
 
 
-def _start(bundle: Bundle, base: Bundle | None) -> nn.Module:
+def _start(manifest: Manifest, base: Bundle | None, *, name: str) -> nn.Module:
     """The network with the weights that training started from."""
-    training = bundle.manifest.training
+    training = manifest.training
     if not training.from_base:
         if base is not None:
-            msg = f"{bundle.path} was trained from scratch; leave out the base {base.path}."
+            msg = f"{name} was trained from scratch; leave out the base {base.path}."
             raise InputError(msg)
-        return bundle.manifest.network.build_seeded(training.seed)
-    wanted = (training.base_weights_sha256 or "of a SHA-256 that the bundle does not name")[:12]
+        return manifest.network.build_seeded(training.seed)
+    wanted = (training.base_weights_sha256 or "of a SHA-256 that is not named")[:12]
     if base is None:
         msg = (
-            f"{bundle.path} was fine-tuned from a base model, whose weights are needed as well; give it with --base "
+            f"{name} was fine-tuned from a base model, whose weights are needed as well; give it with --base "
             f"(its weights_sha256 begins with {wanted})."
         )
         raise InputError(msg)
     if base.manifest.weights_sha256 != training.base_weights_sha256:
         msg = (
-            f"{base.path} is not the base model that {bundle.path} was fine-tuned from: its weights_sha256 begins with "
+            f"{base.path} is not the base model that {name} was fine-tuned from: its weights_sha256 begins with "
             f"{base.manifest.weights_sha256[:12]}, wanted is {wanted}."
         )
         raise InputError(msg)
@@ -101,4 +121,4 @@ def _check(network: nn.Module, bundle: Bundle) -> None:
             raise InputError(msg)
 
 
-__all__ = ["method_of", "network_with_updates"]
+__all__ = ["method_of", "network_with_updates", "with_updates"]

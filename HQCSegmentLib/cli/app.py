@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from HQCSegmentLib.cli import check, circuits, compare, demo, doctor, evaluate, segment, train
+from HQCSegmentLib.cli import adapter, check, circuits, compare, demo, doctor, evaluate, segment, train
 from HQCSegmentLib.cli.failures import report
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("circuits")(circuits.circuits)
+app.add_typer(adapter.app, name="adapter")
 app.command("doctor")(doctor.doctor)
 
 
