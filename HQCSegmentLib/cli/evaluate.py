@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from HQCSegmentLib.cli.output import console
+from HQCSegmentLib.cli.output import console, counting, emit_json
 
 
 def evaluate(
     *,
-    predictions: Annotated[Path, typer.Option("--predictions", help="Folder of label maps to judge.")],
-    references: Annotated[Path, typer.Option("--references", help="Folder of reference label maps, same names.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.csv and metrics.json.")],
+    predictions: Annotated[
+        Path,
+        typer.Option("--predictions", help="Folder of label maps, RTSTRUCT or DICOM SEG, named after the cases."),
+    ],
+    references: Annotated[
+        Path,
+        typer.Option(
+            "--references",
+            help="The same, or a cohort: DICOM patients, images/ and labels/, nnU-Net, cohort.json, ...",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.csv, metrics.json, report.html, report.pdf.")],
+    tolerance_mm: Annotated[
+        float, typer.Option("--tolerance-mm", metavar="MM", help="For surface Dice and added path length.")
+    ] = 2.0,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--names",
+            help='What the values of label maps mean: the model bundle, or JSON like {"1": "Liver"} '
+            "(default: labels.json beside them, else as in the references).",
+            show_default=False,
+        ),
+    ] = None,
+    json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
 ) -> None:
-    """Compare label maps with references: Dice and volume of every structure and case."""
+    """Compare contours with references, and write the commissioning report.
+
+    Dice, IoU, surface Dice, HD95, mean surface distance, added path length, volume and centroid of every structure and
+    case, as table, JSON, and a report with pictures of failures and worst cases for a physicist to judge and sign.
+
+    Example: hqcsegment evaluate --predictions results --references patients --out evaluation --names run1/bundle
+    """
+    from HQCSegmentLib.evaluation import evaluate as evaluate_folders
+    from HQCSegmentLib.evaluation.pairs import names_from
+
+    value_names = names_from(names) if names is not None else None
+    options: dict[str, Any] = {"out": out, "names": value_names, "tolerance_mm": tolerance_mm}
+    if json_events:
+
+        def done(step: int, of: int) -> None:
+            emit_json({"event": "progress", "step": step, "of": of})
+
+        result = evaluate_folders(predictions, references, **options, on_case=done)
+        files = ("metrics.csv", "metrics.json", "report.html", "report.pdf")
+        emit_json({"event": "done", "out": str(out), "failures": len(result.failures()), "files": list(files)})
+        return
+    with counting() as count:
+        result = evaluate_folders(
+            predictions, references, **options, on_case=lambda step, of: count("comparing cases", step, of)
+        )
     from rich.table import Table
 
-    from HQCSegmentLib.evaluation import evaluate as evaluate_folders
-
-    result = evaluate_folders(predictions, references, out=out)
-    table = Table("structure", "cases", "mean Dice", "lowest Dice")
+    table = Table("structure", "cases", "Dice", "lowest", f"surface Dice {tolerance_mm:g} mm", "HD95 mm", "failures")
     for row in result.summary():
-        table.add_row(row.structure, str(row.cases), f"{row.mean_dice:.3f}", f"{row.lowest_dice:.3f}")
+        lowest = row.spreads["dice"]
+        failures = sum(bool(one.failure) for one in result.of(row.structure))
+        table.add_row(
+            row.structure,
+            str(row.cases),
+            f"{row.mean('dice'):.3f}",
+            f"{lowest.lowest if lowest else math.nan:.3f}",
+            f"{row.mean('surface_dice'):.3f}",
+            "-" if math.isnan(row.mean("hd95_mm")) else f"{row.mean('hd95_mm'):.1f}",
+            f"[red]{failures}[/]" if failures else "0",
+        )
     console().print(table)
-    console().print(f"{out / 'metrics.csv'}", markup=False)
+    for note in result.notes:
+        console().print(f"Note: {note}", markup=False, soft_wrap=True)
+    for file in ("report.html", "report.pdf", "metrics.csv", "metrics.json"):
+        console().print(f"{out / file}", markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from HQCSegmentLib.imaging.structure import Structure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CT_WINDOW_HU = (-160.0, 240.0)
 """Abdominal soft tissue window, for images whose minimum is that of air in HU."""
@@ -53,6 +54,19 @@ def contour_figure(
     Returns:
         A PNG file.
     """
+    return png(contour_drawing(image, affine, reference, prediction, structures, title=title))
+
+
+def contour_drawing(
+    image: npt.NDArray,
+    affine: FloatArray,
+    reference: npt.NDArray[np.integer] | None,
+    prediction: npt.NDArray[np.integer] | None,
+    structures: Sequence[Structure],
+    *,
+    title: str,
+) -> Figure:
+    """As `contour_figure`, to be written in any format."""
     from matplotlib.figure import Figure
 
     reorientation = Reorientation.to_ras(affine)
@@ -73,7 +87,7 @@ def contour_figure(
         _draw_plane(panel, plane, volume, maps, structures, center, spacing, window)
     figure.suptitle(title, fontsize=12)
     figure.legend(handles=_legend(maps, structures), loc="outside lower center", ncols=8, frameon=False, fontsize=9)
-    return png(figure)
+    return figure
 
 
 def thumbnail(

@@ -1,55 +1,55 @@
-"""Comparing a folder of label maps with a folder of references."""
+"""Comparing a folder of segmentations with a folder of references."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.evaluation.metrics import dice
+from HQCSegmentLib.evaluation.metrics import METRICS, TOLERANCE_MM, compare_masks
+from HQCSegmentLib.evaluation.pairs import CasePair, Pairing, pair_folders
+from HQCSegmentLib.evaluation.statistics import Comparison, StructureSummary
 from HQCSegmentLib.files import write_json, write_text
-from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, read_label_map
-from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
 
-
-@dataclass(frozen=True)
-class Agreement:
-    """One structure of one case."""
-
-    case: str
-    structure: str
-    dice: float
-    predicted_ml: float
-    reference_ml: float
-
-
-@dataclass(frozen=True)
-class StructureSummary:
-    """One structure over all cases."""
-
-    structure: str
-    cases: int
-    mean_dice: float
-    lowest_dice: float
+CaseDone = Callable[[int, int], None]
+"""Is told how many cases are done, of how many."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All comparisons."""
+    """All comparisons.
 
-    rows: tuple[Agreement, ...]
+    Attributes:
+        rows: One for each structure of each case.
+        tolerance_mm: Of surface Dice and added path length.
+        notes: Sentences on what was left out or taken for granted.
+        pairing: The files, to look at a case again.
+    """
+
+    rows: tuple[Comparison, ...]
+    tolerance_mm: float = TOLERANCE_MM
+    notes: tuple[str, ...] = ()
+    pairing: Pairing = field(default_factory=lambda: Pairing({}), repr=False, compare=False)
+
+    @property
+    def structures(self) -> list[str]:
+        """Names in order of first appearance."""
+        return list(dict.fromkeys(row.structure for row in self.rows))
+
+    def of(self, structure: str) -> list[Comparison]:
+        """Comparisons of one structure."""
+        return [row for row in self.rows if row.structure == structure]
 
     def summary(self) -> list[StructureSummary]:
         """Per structure, in order of first appearance."""
-        result = []
-        for name in dict.fromkeys(row.structure for row in self.rows):
-            values = [row.dice for row in self.rows if row.structure == name]
-            result.append(StructureSummary(name, len(values), float(np.mean(values)), min(values)))
-        return result
+        return [StructureSummary.of(name, self.of(name)) for name in self.structures]
+
+    def failures(self) -> list[Comparison]:
+        """What failed, the emptiest agreement first."""
+        return sorted((row for row in self.rows if row.failure), key=lambda row: row.agreement.dice)
 
 
 def evaluate(
@@ -57,80 +57,95 @@ def evaluate(
     references: str | Path,
     *,
     out: str | Path | None = None,
-    names: dict[int, str] | None = None,
+    names: Mapping[int, str] | None = None,
+    tolerance_mm: float = TOLERANCE_MM,
+    report: bool = True,
+    on_case: CaseDone | None = None,
 ) -> Evaluation:
-    """Compare label map files of equal name.
+    """Compare segmentations with references.
 
     Args:
-        predictions: Folder of label maps.
-        references: Folder of label maps; each must have a prediction.
-        out: Folder for `metrics.csv` and `metrics.json`; None: nothing is written.
-        names: Structure names by label value; `structure_<value>` for others.
+        predictions: Folder of label maps, RT Structure Sets or DICOM SEG files, named after their cases.
+        references: The same, or any cohort (DICOM patients, `images/` and `labels/`, ...); each case must have a
+            prediction.
+        out: Folder for `metrics.csv`, `metrics.json`, `report.html` and `report.pdf`; None: nothing is written.
+        names: Structure names by value of label maps. Default: `labels.json` beside them, or those of the cohort;
+            `structure_<value>` for others.
+        tolerance_mm: For surface Dice and added path length.
+        report: Whether the report is written too.
+        on_case: Called after each case.
 
     Raises:
         InputError: if a folder is empty, a prediction is missing, a case has two files in one folder, a file is no
-            label map, or a pair is not on the same grid.
+            segmentation, a pair is not on the same grid, nothing can be compared, or the tolerance is negative.
     """
-    pairs = _pairs(Path(predictions), Path(references))
-    rows: list[Agreement] = []
-    for case, prediction_path, reference_path in pairs:
-        prediction = read_label_map(prediction_path, name=f"case {case}")
-        reference = read_label_map(reference_path, name=f"case {case}")
-        difference = prediction.grid.difference(reference.grid)
-        if difference > GRID_TOLERANCE_VOXELS:
-            msg = f"case {case}: {prediction_path} and {reference_path} are not on the same grid."
-            raise InputError(msg)
-        millilitres = reference.grid.voxel_millilitres
-        values = sorted({int(v) for v in np.union1d(prediction.array, reference.array)} - {0})
-        for value in values:
-            mask, truth = prediction.array == value, reference.array == value
-            name = (names or {}).get(value, f"structure_{value}")
-            volumes = (float(mask.sum() * millilitres), float(truth.sum() * millilitres))
-            rows.append(Agreement(case, name, dice(mask, truth), *volumes))
-    result = Evaluation(tuple(rows))
+    if not 0 <= tolerance_mm < float("inf"):
+        msg = f"a tolerance of {tolerance_mm} mm is not possible; it must be 0 or more."
+        raise InputError(msg)
+    pairing = pair_folders(Path(predictions), Path(references), names=names)
+    rows: list[Comparison] = []
+    predicted: set[str] = set()
+    wanted: dict[str, None] = {}
+    for number, read in enumerate(pairing.readers.values(), start=1):
+        pair = read()
+        looked_for = _looked_for(pair)
+        predicted |= pair.prediction.listed | (set(looked_for) if pair.prediction.is_open else set())
+        wanted |= dict.fromkeys(looked_for)
+        rows += _compare(pair, tolerance_mm)
+        if on_case is not None:
+            on_case(number, len(pairing.readers))
+    never = [name for name in wanted if name not in predicted]
+    rows = [row for row in rows if row.structure in predicted]
+    notes = pairing.notes
+    if never:
+        notes = (*notes, f"In the references, but in no prediction, and left out: {', '.join(never)}.")
+    unknown = sorted(predicted - set(wanted))
+    if unknown:
+        notes = (*notes, f"Predicted, but in no reference, and left out: {', '.join(unknown)}.")
+    if not rows:
+        msg = (
+            f"no structure of {predictions} is one of {references}: predicted are {', '.join(sorted(predicted))}; "
+            f"the references have {', '.join(wanted)}. Names of label maps are given with --names."
+        )
+        raise InputError(msg)
+    result = Evaluation(tuple(rows), tolerance_mm, notes, pairing)
     if out is not None:
-        _write(result, Path(out))
+        write_numbers(result, Path(out))
+        if report:
+            from HQCSegmentLib.evaluation.commissioning import write_report
+
+            write_report(result, Path(out))
     return result
 
 
-def _pairs(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
-    for folder in (predictions, references):
-        if not folder.is_dir():
-            msg = f"the folder {folder} does not exist."
-            raise InputError(msg)
-    found, wanted = _label_maps(predictions), _label_maps(references)
-    if not wanted:
-        msg = f"{references} holds no label maps."
-        raise InputError(msg)
-    missing = sorted(set(wanted) - set(found))
-    if missing:
-        msg = f"case {missing[0]}: {predictions} holds no prediction ({len(missing)} of {len(wanted)} are missing)."
-        raise InputError(msg)
-    return [(case, found[case], path) for case, path in wanted.items()]
-
-
-def _label_maps(folder: Path) -> dict[str, Path]:
-    """Label map files by case; hidden files are left out."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or image_suffix(path) is None:
-            continue
-        case = image_stem(path)
-        if case in found:
-            msg = f"case {case}: {folder} holds more than one file ({found[case].name}, {path.name}); keep one of them."
-            raise InputError(msg)
-        found[case] = path
-    return found
-
-
-def _write(result: Evaluation, out: Path) -> None:
+def write_numbers(result: Evaluation, out: Path) -> None:
+    """Write `metrics.csv` and `metrics.json`."""
     table = io.StringIO()
-    writer = csv.DictWriter(table, fieldnames=list(Agreement.__dataclass_fields__), lineterminator="\n")
+    writer = csv.DictWriter(table, fieldnames=["case", "structure", *METRICS], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in result.rows)
+    writer.writerows(row.as_row() for row in result.rows)
     write_text(out / "metrics.csv", table.getvalue())
     content = {
-        "cases": [asdict(row) for row in result.rows],
-        "summary": [asdict(row) for row in result.summary()],
+        "tolerance_mm": result.tolerance_mm,
+        "cases": [row.as_row() | {"failure": row.failure or None} for row in result.rows],
+        "summary": [one.as_json() for one in result.summary()],
+        "notes": list(result.notes),
     }
     write_json(out / "metrics.json", content)
+
+
+def _looked_for(pair: CasePair) -> list[str]:
+    """Structures that the reference of a case has, or is known not to have."""
+    return sorted(pair.reference.listed | (set(pair.prediction.boxes) if pair.reference.is_open else set()))
+
+
+def _compare(pair: CasePair, tolerance_mm: float) -> list[Comparison]:
+    """Compare every structure that the reference of a case was looked through for."""
+    rows = []
+    for structure in _looked_for(pair):
+        prediction, reference = pair.masks(structure)
+        found = compare_masks(
+            prediction=prediction, reference=reference, spacing=pair.grid.spacing, tolerance_mm=tolerance_mm
+        )
+        rows.append(Comparison(pair.name, structure, found))
+    return rows

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.evaluation import dice, dice_per_structure, evaluate
-from HQCSegmentLib.imaging import write_array
+from HQCSegmentLib.evaluation import METRICS, dice, dice_per_structure, evaluate
+from HQCSegmentLib.imaging import Segmentation, write_array
+from HQCSegmentLib.imaging.dicom_series import read_series
+from HQCSegmentLib.naming import structure_for
+from HQCSegmentLib.planning.output import OutputFormat, write_segmentation
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])
 
@@ -89,27 +95,37 @@ def test_every_structure_of_every_case_is_compared(folders: tuple[Path, Path]):
         ("bert", "Liver"),
         ("bert", "structure_2"),
     ]
-    assert [row.dice for row in rows] == pytest.approx([1, 0.5, 0])
-    assert [row.predicted_ml for row in rows] == pytest.approx([0.8, 0.8, 0.2])
-    assert [row.reference_ml for row in rows] == pytest.approx([0.8, 0.8, 0])
+    assert [row.agreement.dice for row in rows] == pytest.approx([1, 0.5, 0])
+    assert [row.agreement.predicted_ml for row in rows] == pytest.approx([0.8, 0.8, 0.2])
+    assert [row.agreement.reference_ml for row in rows] == pytest.approx([0.8, 0.8, 0])
 
 
 def test_the_summary_is_per_structure(folders: tuple[Path, Path]):
     liver, other = evaluate(*folders, names={1: "Liver"}).summary()
-    assert (liver.structure, liver.cases, liver.mean_dice, liver.lowest_dice) == ("Liver", 2, 0.75, 0.5)
-    assert (other.structure, other.cases, other.mean_dice, other.lowest_dice) == ("structure_2", 1, 0, 0)
+    dice_of_liver = liver.spreads["dice"]
+    assert (liver.structure, liver.cases, liver.missed, liver.invented) == ("Liver", 2, 0, 0)
+    assert (dice_of_liver.mean, dice_of_liver.median, dice_of_liver.lowest) == (0.75, 0.75, 0.5)
+    assert dice_of_liver.deviation == pytest.approx(0.5 / 2**0.5)
+    assert liver.pooled.dice == pytest.approx(2 * 1.2 / 3.2)
+    assert (other.structure, other.cases, other.missed, other.invented) == ("structure_2", 1, 0, 1)
+    assert other.spreads["hd95_mm"] is None  # there is no distance to nothing
 
 
 def test_the_numbers_are_written_as_csv_and_json(folders: tuple[Path, Path], tmp_path: Path):
-    result = evaluate(*folders, out=tmp_path / "new" / "out", names={1: "Liver"})
-    with (tmp_path / "new" / "out" / "metrics.csv").open(newline="") as file:
+    out = tmp_path / "new" / "out"
+    result = evaluate(*folders, out=out, names={1: "Liver"}, report=False)
+    with (out / "metrics.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
-    assert list(table[0]) == ["case", "structure", "dice", "predicted_ml", "reference_ml"]
-    assert [float(row["dice"]) for row in table] == [row.dice for row in result.rows]
-    content = json.loads((tmp_path / "new" / "out" / "metrics.json").read_text())
-    assert [row["dice"] for row in content["cases"]] == [row.dice for row in result.rows]
-    assert content["summary"][0] == {"structure": "Liver", "cases": 2, "mean_dice": 0.75, "lowest_dice": 0.5}
-    assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["metrics.csv", "metrics.json"]
+    assert list(table[0]) == ["case", "structure", *METRICS]
+    assert [float(row["dice"]) for row in table] == [row.agreement.dice for row in result.rows]
+    assert [row["hd95_mm"] for row in table] == ["0.0", "2.0", ""]  # undefined is an empty cell
+    content = json.loads((out / "metrics.json").read_text())
+    assert content["tolerance_mm"] == 2
+    assert [row["dice"] for row in content["cases"]] == [row.agreement.dice for row in result.rows]
+    assert [row["hd95_mm"] for row in content["cases"]] == [0, 2, None]
+    assert content["summary"][0]["metrics"]["dice"]["mean"] == 0.75
+    assert content["summary"][1]["metrics"]["hd95_mm"] is None
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.csv", "metrics.json"]
 
 
 def test_nothing_is_written_where_not_asked(folders: tuple[Path, Path], tmp_path: Path):
@@ -125,7 +141,7 @@ def test_formats_may_differ_and_other_files_are_passed_over(folders: tuple[Path,
         (folder / "notes.txt").touch()
     # As another system leaves them beside the files that it copies.
     (references / "._anna.nii.gz").write_bytes(b"nothing")
-    assert [row.dice for row in evaluate(*folders).rows] == pytest.approx([1, 0.5, 0])
+    assert [row.agreement.dice for row in evaluate(*folders).rows] == pytest.approx([1, 0.5, 0])
 
 
 def test_predictions_without_a_reference_are_passed_over(folders: tuple[Path, Path]):
@@ -135,7 +151,7 @@ def test_predictions_without_a_reference_are_passed_over(folders: tuple[Path, Pa
 
 def test_label_maps_of_numbers_that_are_nearly_whole_are_rounded(folders: tuple[Path, Path]):
     write_array(folders[0] / "anna.nii.gz", block(1, 0, 4) * np.float32(0.9999), AFFINE)
-    assert evaluate(*folders).rows[0].dice == 1
+    assert evaluate(*folders).rows[0].agreement.dice == 1
 
 
 def refused(folders: tuple[Path, Path], out: Path, *words: str | Path) -> None:
@@ -190,3 +206,126 @@ def test_an_empty_folder_is_refused(folders: tuple[Path, Path], tmp_path: Path, 
 def test_a_missing_folder_is_refused(folders: tuple[Path, Path], tmp_path: Path, which: int):
     nowhere = (tmp_path / "nowhere", folders[1]) if which == 0 else (folders[0], tmp_path / "nowhere")
     refused(nowhere, tmp_path / "out", tmp_path / "nowhere", "does not exist")
+
+
+def test_what_is_in_no_prediction_is_left_out_with_a_note(folders: tuple[Path, Path]):
+    (folders[0] / "labels.json").write_text('{"1": "Liver"}')
+    (folders[1] / "labels.json").write_text('{"1": "liver", "2": "Spleen"}')
+    (folders[0] / "bert.nii.gz").unlink()
+    write_array(folders[0] / "bert.nii.gz", block(1, 0, 4), AFFINE)
+    result = evaluate(*folders)
+    assert result.structures == ["Liver"]
+    assert result.notes == ("In the references, but in no prediction, and left out: Spleen.",)
+
+
+def test_names_that_do_not_meet_are_refused(folders: tuple[Path, Path], tmp_path: Path):
+    for folder, name in zip(folders, ("Spleen", "Heart"), strict=True):
+        write_array(folder / "bert.nii.gz", block(1, 0, 4), AFFINE)
+        (folder / "labels.json").write_text(json.dumps({"1": name}))
+    refused(folders, tmp_path / "out", "Spleen", "Heart", "--names")
+
+
+def test_failures_come_first_and_say_what_failed(tmp_path: Path):
+    predictions, references = tmp_path / "p", tmp_path / "r"
+    pairs = {
+        "a": (block(1, 0, 4), block(1, 0, 4)),
+        "b": (block(1, 0, 1), block(1, 0, 4)),
+        "c": (block(1, 0, 2), block(1, 4, 6)),
+        "d": (block(2, 0, 2), block(1, 4, 6)),
+    }
+    for case, (prediction, reference) in pairs.items():
+        write_array(predictions / f"{case}.nrrd", prediction, AFFINE)
+        write_array(references / f"{case}.nrrd", reference, AFFINE)
+    result = evaluate(predictions, references)
+    found = [(row.case, row.structure, row.failure.partition(":")[0]) for row in result.failures()]
+    assert found == [
+        ("c", "structure_1", "elsewhere"),
+        ("d", "structure_1", "missed"),
+        ("d", "structure_2", "invented"),
+        ("b", "structure_1", "poor"),
+    ]
+
+
+def test_an_oblique_grid_has_the_numbers_of_a_straight_one(tmp_path: Path):
+    turn = np.array([[0.8, -0.6, 0.0], [0.36, 0.48, -0.8], [0.48, 0.64, 0.6]])
+    oblique = np.eye(4)
+    oblique[:3, :3] = turn * (1, 2, 5)
+    rows = []
+    for name, affine in (("straight", AFFINE), ("oblique", oblique)):
+        write_array(tmp_path / name / "p" / "a.nrrd", block(1, 0, 5), affine)
+        write_array(tmp_path / name / "r" / "a.nrrd", block(1, 2, 6), affine)
+        rows.append(evaluate(tmp_path / name / "p", tmp_path / name / "r").rows[0].agreement)
+    for metric in METRICS:
+        assert getattr(rows[1], metric) == pytest.approx(getattr(rows[0], metric), rel=1e-4), metric
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory, write_slices: Callable[..., list[Path]]) -> tuple[Path, Path]:
+    """Two patients as DICOM series with RTSTRUCT, and as predictions the same, moved by a voxel, in three formats."""
+    root = tmp_path_factory.mktemp("patients")
+    lps = np.array([[1.2, 0, 0, -31], [0, 2.1, 0, 12], [0, 0, 3.0, -80], [0, 0, 0, 1.0]])
+    i, j, k = np.indices((30, 24, 8))
+    structures = (structure_for("Kidney_L", 1), structure_for("GTV", 2))
+    for number, case in enumerate(("anna", "bert")):
+        array = np.where((i - 14) ** 2 + (j - 12) ** 2 < 80, 60, -1000).astype(np.int16)
+        write_slices(root / "references" / case / "ct", array, lps)
+        image = read_series(root / "references" / case / "ct", name=case)
+        label = ((i - 14) ** 2 + (j - 12) ** 2 + (3 * (k - 4)) ** 2 < 60).astype(np.uint8)
+        label[12:15, 10:13, 3:5] = 2
+        drawn = Segmentation(label, image.affine, structures, name=case, series=image.series)
+        write_segmentation(root / "references" / case, "drawn", drawn, OutputFormat.rtstruct)
+        moved = Segmentation(np.roll(label, 1, axis=0), image.affine, structures, name=case, series=image.series)
+        kind = (OutputFormat.rtstruct, OutputFormat.seg)[number]
+        write_segmentation(root / "predictions", case, moved, kind)
+        write_segmentation(root / "label maps", case, moved, OutputFormat.nifti)
+    return root / "predictions", root / "references"
+
+
+def test_dicom_references_and_predictions_are_read(patients: tuple[Path, Path]):
+    result = evaluate(*patients)
+    assert [(row.case, row.structure) for row in result.rows] == [
+        ("anna", "GTV"), ("anna", "Kidney_L"), ("bert", "GTV"), ("bert", "Kidney_L")
+    ]  # fmt: skip
+    for row in result.rows:
+        assert row.agreement.centroid_distance_mm == pytest.approx(1.2, abs=0.01)
+        assert row.agreement.hd95_mm == pytest.approx(1.2)
+    label_maps = evaluate(patients[0].parent / "label maps", patients[1], names={1: "kidney left", 2: "GTV"})
+    assert [row.agreement.dice for row in label_maps.rows] == [row.agreement.dice for row in result.rows]
+
+
+def test_contours_of_both_sides_without_an_image_are_refused(patients: tuple[Path, Path]):
+    with pytest.raises(InputError, match="no image says which voxels"):
+        evaluate(patients[0], patients[0])
+
+
+def test_the_command_writes_a_report_that_can_be_signed(patients: tuple[Path, Path], tmp_path: Path):
+    out = tmp_path / "out"
+    shown = run("evaluate", "--predictions", patients[0], "--references", patients[1], "--out", out,
+                "--tolerance-mm", "1").stdout  # fmt: skip
+    assert "Kidney_L" in shown
+    assert "surface Dice 1 mm" in shown
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.csv", "metrics.json", "report.html", "report.pdf"]
+    page = (out / "report.html").read_text()
+    for part in (
+        "Research use only",
+        "Failures",
+        "Bland",
+        "What the numbers cannot tell",
+        "signature",
+        "rule of three",
+    ):
+        assert part in page
+    # Complete in itself: nothing is loaded from elsewhere, and nobody is named.
+    assert not re.search(r"(?:src|href)=[\"'](?!data:)", page)
+    assert "Test" not in page.replace("Only what is among these cases was tested", "")
+    assert page.count("data:image/png") == 2 + 2  # spread, volumes, and the worst case of each structure
+    content = (out / "report.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", content)) == 1 + 2 + 2 + 1
+    assert json.loads((out / "metrics.json").read_text())["tolerance_mm"] == 1
+
+
+def test_a_tolerance_below_zero_is_refused(patients: tuple[Path, Path], tmp_path: Path):
+    wrong = run("evaluate", "--predictions", patients[0], "--references", patients[1], "--out", tmp_path / "out",
+                "--tolerance-mm", "-1", code=2)  # fmt: skip
+    assert "must be 0 or more" in wrong.stderr

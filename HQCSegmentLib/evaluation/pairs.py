@@ -1,0 +1,291 @@
+"""Which predictions and references belong together, and reading them on one grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.cohort.case import Case
+from HQCSegmentLib.cohort.cohort import Cohort, UnknownLayoutError
+from HQCSegmentLib.cohort.drawings import drawn_in, is_drawing, list_names
+from HQCSegmentLib.cohort.rasterize import Box
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Grid, Image, read_label_map
+from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
+from HQCSegmentLib.naming import structure_for
+
+NAMES_FILE = "labels.json"
+"""Beside label maps: names of their values, {"1": "Liver", ...}."""
+
+DICOM_SUFFIXES = (".rtstruct.dcm", ".seg.dcm", ".dcm")
+"""What is taken from the name of a structure set or DICOM SEG to get the name of its case."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Structures of one case from one file.
+
+    Attributes:
+        boxes: Voxels of each structure that has some.
+        listed: All structures that were looked for, with voxels or without.
+        is_open: Also everything else was looked for, and is empty: a label map that nothing is known about.
+    """
+
+    boxes: dict[str, Box]
+    listed: frozenset[str]
+    is_open: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class CasePair:
+    """Prediction and reference of one case on one grid.
+
+    Attributes:
+        name: Alias of the case.
+        grid: Of both.
+        image: What they were drawn on, where the references come with images.
+        prediction: What is judged.
+        reference: What it is judged by; a structure that is not listed was not looked for.
+    """
+
+    name: str
+    grid: Grid
+    image: Image | None
+    prediction: Drawing
+    reference: Drawing
+
+    def masks(self, structure: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Prediction and reference of one structure in the smallest box that holds both."""
+        boxes = [drawing.boxes.get(structure) for drawing in (self.prediction, self.reference)]
+        there = [box for box in boxes if box is not None]
+        if not there:
+            empty = np.zeros((1, 1, 1), bool)
+            return empty, empty
+        first = np.min([box.start for box in there], axis=0)
+        last = np.max([np.add(box.start, box.mask.shape) for box in there], axis=0)
+        masks = []
+        for box in boxes:
+            mask = np.zeros(last - first, bool)
+            if box is not None:
+                mask[tuple(slice(a, a + n) for a, n in zip(box.start - first, box.mask.shape, strict=True))] = box.mask
+            masks.append(mask)
+        return masks[0], masks[1]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Names of the values of a folder's label maps; open: others may occur (see `Drawing.is_open`)."""
+
+    by_value: Mapping[int, str]
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Cases of two folders, to be read one after the other.
+
+    Attributes:
+        readers: Reads a case, by name.
+        notes: Sentences on what was chosen or taken for granted.
+    """
+
+    readers: Mapping[str, Callable[[], CasePair]]
+    notes: tuple[str, ...] = field(default=())
+
+
+def pair_folders(predictions: Path, references: Path, *, names: Mapping[int, str] | None = None) -> Pairing:
+    """Find the cases of two folders.
+
+    Args:
+        predictions: Folder of label maps, RT Structure Sets and DICOM SEG files, named after their cases.
+        references: The same, or any cohort: patients with DICOM series and structure sets, images and labels, ...
+        names: Structure names by value of the label maps; else `labels.json` in the folder says them.
+
+    Raises:
+        InputError: if a folder is missing or holds nothing, a case has no prediction, or has two.
+    """
+    for folder in (predictions, references):
+        if not folder.is_dir():
+            msg = f"the folder {folder} does not exist."
+            raise InputError(msg)
+    files = _files_by_case(predictions)
+    notes: list[str] = []
+    local = _names_beside(predictions)
+    try:
+        cohort = Cohort.open(references)
+    except UnknownLayoutError:
+        return _from_files(files, predictions, references, names or {}, local, notes)
+    if names is None and local is None and any(image_suffix(path) for path in files.values()):
+        notes.append(
+            "The predictions come without names: their values are taken to mean the same structures as those of the "
+            f"references ({', '.join(f'{value} {name}' for value, name in cohort.structures.items())})."
+        )
+    prediction_names = _Names(names or local or cohort.structures, is_open=False)
+    readers = {}
+    missing = []
+    for case in cohort.cases:
+        file = next((files[name] for name in (case.name, _plain_stem(case.image)) if name in files), None)
+        if file is None:
+            missing.append(case.name)
+            continue
+        readers[case.name] = _cohort_reader(case, cohort, file, prediction_names)
+    _refuse_missing(missing, len(cohort.cases), predictions)
+    return Pairing(readers, (*notes, *cohort.notes))
+
+
+def names_from(path: Path) -> dict[int, str]:
+    """Structure names by value from a JSON file {"1": "Liver"} or from a model bundle.
+
+    Raises:
+        InputError: if the file is neither.
+    """
+    file = path / "bundle.json" if path.is_dir() else path
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content.get("labels"), list):
+            found = {int(label["value"]): str(label["name"]) for label in content["labels"]}
+        else:
+            found = {int(value): str(name) for value, name in content.items()}
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        msg = f'{path} says no names of structures; it must be a model bundle, or JSON like {{"1": "Liver"}}.'
+        raise InputError(msg) from error
+    found.pop(0, None)
+    return found
+
+
+def _from_files(
+    files: Mapping[str, Path],
+    predictions: Path,
+    references: Path,
+    names: Mapping[int, str],
+    local: Mapping[int, str] | None,
+    notes: list[str],
+) -> Pairing:
+    """Pair two plain folders."""
+    wanted = _files_by_case(references)
+    if not wanted:
+        msg = f"{references} holds no label maps, structure sets or DICOM SEG files, and is no cohort."
+        raise InputError(msg)
+    _refuse_missing([case for case in wanted if case not in files], len(wanted), predictions)
+    theirs = _names_beside(references)
+    judged = _Names(names or local or theirs or {}, is_open=not names and local is None)
+    known = _Names(names or theirs or local or {}, is_open=theirs is None)
+    readers = {case: _file_reader(case, files[case], path, judged, known) for case, path in wanted.items()}
+    return Pairing(readers, tuple(notes))
+
+
+def _cohort_reader(case: Case, cohort: Cohort, file: Path, names: _Names) -> Callable[[], CasePair]:
+    def read() -> CasePair:
+        image = case.read_image()
+        if is_drawing(case.label):
+            reference = _read_drawing(case.label, image, renamed=case.renamed)
+        else:
+            labelled = case.read(cohort.structures)
+            known = {value: name for value, name in cohort.structures.items() if value in labelled.known}
+            reference = _from_label_map(labelled.label, known, is_open=False)
+        return CasePair(case.name, image.grid, image, _read(file, image, names, case.name), reference)
+
+    return read
+
+
+def _file_reader(case: str, prediction: Path, reference: Path, judged: _Names, known: _Names) -> Callable[[], CasePair]:
+    def read() -> CasePair:
+        label_map = next((path for path in (reference, prediction) if image_suffix(path)), None)
+        if label_map is None:
+            msg = (
+                f"case {case}: {prediction} and {reference} are both contours, and no image says which voxels they are "
+                "on; give references with their DICOM series, or label maps."
+            )
+            raise InputError(msg)
+        grid_image = read_label_map(label_map, name=f"case {case}")
+        drawings = [_read(path, grid_image, names, case) for path, names in ((prediction, judged), (reference, known))]
+        return CasePair(case, grid_image.grid, None, drawings[0], drawings[1])
+
+    return read
+
+
+def _read(path: Path, image: Image, names: _Names, case: str) -> Drawing:
+    """Structures of a file on the grid of an image."""
+    if image_suffix(path) is None:
+        return _read_drawing(path, image, renamed={})
+    label_map = read_label_map(path, name=f"case {case}")
+    if label_map.grid.difference(image.grid) > GRID_TOLERANCE_VOXELS:
+        msg = f"case {case}: {path} and its reference are not on the same grid; resample one of them."
+        raise InputError(msg)
+    return _from_label_map(label_map.array, names.by_value, is_open=names.is_open)
+
+
+def _read_drawing(path: Path, image: Image, *, renamed: Mapping[str, str]) -> Drawing:
+    listed = {name: _certain_name(renamed.get(name, name)) for name in list_names(path)}
+    wanted = [name for name, meant in listed.items() if meant != "-"]
+    boxes = {listed[drawn.name]: drawn.box for drawn in drawn_in(path, image, names=wanted)}
+    return Drawing(boxes, frozenset(listed[name] for name in wanted))
+
+
+def _from_label_map(array: npt.NDArray, names: Mapping[int, str], *, is_open: bool) -> Drawing:
+    from scipy.ndimage import find_objects
+
+    boxes = {}
+    for value, place in enumerate(find_objects(array.astype(np.int32, copy=False)), start=1):
+        if place is not None:
+            i, j, k = (one.start for one in place)
+            boxes[_value_name(value, names)] = Box((i, j, k), array[place] == value)
+    return Drawing(boxes, frozenset({*boxes, *(_value_name(value, names) for value in names)}), is_open)
+
+
+def _value_name(value: int, names: Mapping[int, str]) -> str:
+    return _certain_name(names[value]) if value in names else f"structure_{value}"
+
+
+def _certain_name(name: str) -> str:
+    """TG-263 name where it is certain, so that differently spelt files meet."""
+    return structure_for(name, 1).name if name.strip() else name
+
+
+def _files_by_case(folder: Path) -> dict[str, Path]:
+    """Label map, structure set or DICOM SEG of each case; of several kinds the label map."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            inside = [file for file in sorted(path.rglob("*")) if file.is_file() and is_drawing(file)]
+            found.setdefault(path.name, []).extend(inside)
+        elif image_suffix(path) is not None or is_drawing(path):
+            found.setdefault(_plain_stem(path), []).append(path)
+    return {case: _one_of(case, paths, folder) for case, paths in found.items() if paths}
+
+
+def _one_of(case: str, paths: list[Path], folder: Path) -> Path:
+    label_maps = [path for path in paths if image_suffix(path) is not None]
+    best = label_maps or [path for path in paths if path.name.endswith(".rtstruct.dcm")] or paths
+    if len(best) > 1:
+        names = ", ".join(path.name for path in best)
+        msg = f"case {case}: {folder} holds more than one file ({names}); keep one of them."
+        raise InputError(msg)
+    return best[0]
+
+
+def _plain_stem(path: Path) -> str:
+    """Name of the case that a file or folder is named after."""
+    if image_suffix(path) is not None:
+        return image_stem(path)
+    suffix = next((one for one in DICOM_SUFFIXES if path.name.lower().endswith(one)), "")
+    return path.name[: -len(suffix) or None]
+
+
+def _names_beside(folder: Path) -> dict[int, str] | None:
+    file = folder / NAMES_FILE
+    return names_from(file) if file.is_file() else None
+
+
+def _refuse_missing(missing: Iterable[str], of: int, predictions: Path) -> None:
+    names = sorted(missing)
+    if names:
+        msg = f"case {names[0]}: {predictions} holds no prediction ({len(names)} of {of} are missing)."
+        raise InputError(msg)
