@@ -4,7 +4,8 @@ from HQCSegmentLib.cohort.case import Case, LabelledCase
 from HQCSegmentLib.cohort.checks import Finding, check
 from HQCSegmentLib.cohort.cohort import Cohort
 from HQCSegmentLib.cohort.fingerprint import Fingerprint, fingerprint
-from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, prepare, prepare_label, restore
+from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, prepare, prepare_label
+from HQCSegmentLib.cohort.restoring import LabelMap, restore, restore_planes
 from HQCSegmentLib.cohort.splits import Split, folds, read_splits, split
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Cohort",
     "Finding",
     "Fingerprint",
+    "LabelMap",
     "LabelledCase",
     "Prepared",
     "Preprocessing",
@@ -23,5 +25,6 @@ __all__ = [
     "prepare_label",
     "read_splits",
     "restore",
+    "restore_planes",
     "split",
 ]

@@ -8,7 +8,7 @@ input's own affine and shape.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from HQCSegmentLib.cohort.resampling import resample_image, resample_label
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Grid, Image, Reorientation
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 IMAGE_PERCENTILES = (0.5, 99.5)
 """Per-image clipping before z-scoring: single bright voxels (vessels, artefacts) would flatten everything else."""
@@ -79,37 +76,6 @@ def prepare_label(label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDAr
     if array.shape != prepared.grid.shape:
         array = resample_label(array, prepared.grid.shape)
     return np.ascontiguousarray(array)
-
-
-def restore(scores: Tensor, prepared: Prepared) -> npt.NDArray[np.uint16]:
-    """Label map in the source geometry from scores on the prepared grid.
-
-    The structure with the highest linearly interpolated score wins. Structures are taken one after the other, so
-    that memory does not grow with their number at full size.
-
-    Args:
-        scores: (structures + 1, R, A, S), index 0 background; logits or probabilities.
-        prepared: What `prepare` gave for the image.
-
-    Returns:
-        Index of the winning score, (i, j, k) of the source, uint16.
-    """
-    import torch
-    from torch.nn.functional import interpolate
-
-    shape = prepared.source.reoriented(prepared.reorientation).shape
-    best: Tensor | None = None
-    winner = torch.zeros(shape, dtype=torch.int16)
-    for index, score in enumerate(scores):
-        if tuple(score.shape) != shape:
-            score = interpolate(score[None, None].float(), size=shape, mode="trilinear", align_corners=False)[0, 0]
-        if best is None:
-            best = score.clone()
-        else:
-            better = score > best
-            winner[better] = index
-            best = torch.maximum(best, score)
-    return np.ascontiguousarray(prepared.reorientation.undo(winner.numpy().astype(np.uint16)))
 
 
 def _check_content(image: Image) -> None:

@@ -65,7 +65,7 @@ def resample_label(array: npt.NDArray[np.uint16], shape: Shape) -> npt.NDArray[n
     largest = int(array.max(initial=0))
     narrow = next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest < np.iinfo(kind).max)
     source = np.ascontiguousarray(array.transpose(order), narrow)
-    places = [_places(source.shape[axis], shape[order[axis]]) for axis in range(3)]
+    places = [places_of(source.shape[axis], shape[order[axis]]) for axis in range(3)]
     result = np.empty([len(low) for low, _, _ in places], np.uint16)
     for index, (low, high, weight) in enumerate(zip(*places[0], strict=True)):
         result[index] = _label_slab(source[low], source[high], float(weight), places[1], places[2])
@@ -82,7 +82,7 @@ def _slowest_first(array: npt.NDArray) -> tuple[tuple[int, ...], tuple[int, ...]
     return tuple(order), tuple(int(axis) for axis in np.argsort(order))
 
 
-def _places(source: int, target: int) -> Places:
+def places_of(source: int, target: int) -> Places:
     """Places of `target` voxels among `source` voxels over the same length; the outermost continue outwards."""
     ratio = source / target
     # Rounded, so that halfway is exactly halfway, and of two equal shares none is larger by its last digit.
@@ -97,7 +97,7 @@ def _matrix(source: int, target: int) -> csr_array | None:
 
     if source == target:
         return None
-    low, high, weight = _places(source, target)
+    low, high, weight = places_of(source, target)
     rows = np.arange(target)
     interpolate = csr_array(
         (np.concatenate([1 - weight, weight]), (np.concatenate([rows, rows]), np.concatenate([low, high]))),

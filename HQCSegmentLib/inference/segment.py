@@ -10,12 +10,14 @@ import numpy.typing as npt
 import torch
 
 from HQCSegmentLib.bundle import Bundle
-from HQCSegmentLib.cohort import Prepared, prepare, restore
+from HQCSegmentLib.cohort import LabelMap, Prepared, prepare, restore_planes
 from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, Segmentation, read_image
 from HQCSegmentLib.imaging.dicom_series import read_series
-from HQCSegmentLib.inference.sliding_window import predict
+from HQCSegmentLib.inference.scorer import NetworkScorer
+from HQCSegmentLib.inference.sliding_window import Progress, planes
+from HQCSegmentLib.inference.windows import WindowGrid
 
 Input = Image | str | Path | tuple[npt.NDArray, npt.ArrayLike]
 
@@ -59,14 +61,38 @@ def winning_outputs(
     *,
     window: tuple[int, ...],
     overlap: float,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> npt.NDArray[np.uint16]:
+    on_progress: Progress | None = None,
+) -> LabelMap:
     """Index of the output with the highest score at each voxel of the image as it came, (i, j, k), 0 background."""
     training = network.training
     network.eval()
-    scores = predict(network, torch.from_numpy(prepared.array), window=window, overlap=overlap, on_progress=on_progress)
-    network.train(training)
-    return restore(scores, prepared)
+    try:
+        return winners(NetworkScorer(network), prepared, window=window, overlap=overlap, on_progress=on_progress)
+    finally:
+        network.train(training)
+
+
+@torch.inference_mode()
+def winners(
+    scorer: NetworkScorer,
+    prepared: Prepared,
+    *,
+    window: tuple[int, ...],
+    overlap: float,
+    on_progress: Progress | None = None,
+) -> LabelMap:
+    """As `winning_outputs`, with the scorer of a network in evaluation mode."""
+    volume = torch.from_numpy(prepared.array).reshape(-1, *prepared.grid.shape)
+    grid = WindowGrid.lay(prepared.grid.shape, window, overlap)
+    finished = planes(
+        scorer,
+        volume,
+        grid,
+        dims=len(window),
+        window_batch=scorer.windows_at_a_time(window, len(volume)),
+        on_progress=on_progress,
+    )
+    return restore_planes(finished, prepared, axis=grid.axis)
 
 
 def open_image(source: Input, *, name: str | None = None) -> Image:

@@ -1,15 +1,99 @@
-"""Scores of a whole volume from a network that sees a window at a time."""
+"""Scores of a whole volume from a network that sees a window at a time, plane by plane.
+
+Windows are blended as MONAI's `sliding_window_inference` blends them (same places, Gaussian weights and padding), but
+only as many planes are kept as one window is long: a plane is finished when no further window reaches it. Memory so
+grows with the cross-section of the volume and not with its length. Per voxel the same numbers are added; where windows
+move along another axis than R they are added in another order, which changes sums by float32 rounding (about 1e-7 of
+the largest score) and nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
+from HQCSegmentLib.inference.windows import Triple, WindowGrid
 from HQCSegmentLib.networks import logits
 
-SLICES_PER_BATCH = 8
+Scorer = Callable[[Tensor], Tensor]
+"""From windows (batch, channels, ...) to logits (batch, structures + 1, ...)."""
+
+Progress = Callable[[int, int], None]
+
+
+def planes(
+    scorer: Scorer,
+    volume: Tensor,
+    grid: WindowGrid,
+    *,
+    dims: int = 3,
+    window_batch: int = 1,
+    on_progress: Progress | None = None,
+) -> Iterator[Tensor]:
+    """Logits of one plane of voxels after the other, across `grid.axis`, in ascending order.
+
+    A window that holds one and the same value is scored once for the whole volume: equal windows have equal scores.
+    So air outside the patient, which preparation clips to the lowest value of a CT plan, costs nothing.
+
+    Args:
+        scorer: The network in evaluation mode, or another engine.
+        volume: (channels, R, A, S), float32.
+        grid: Windows for this volume.
+        dims: 2 where the scorer takes slices (batch, channels, R, A).
+        window_batch: Windows per call of the scorer.
+        on_progress: Called with the number of windows (done, of) after each.
+
+    Returns:
+        Tensors (structures + 1, first, second), float32, of the two axes other than `grid.axis` in order; on the
+        device that the scorer answers on, if it has the memory, else on the CPU. A tensor is valid until the next is
+        asked for.
+    """
+    padded = _pad(volume, grid)
+    weight: Tensor | None = None
+    sums: Tensor | None = None
+    counts: Tensor | None = None
+    length, axis = grid.window[grid.axis], grid.axis
+    total = len(grid)
+    offset, size = grid.padding[axis][0], grid.shape[axis]
+
+    def finished(first: int, last: int) -> Iterator[Tensor]:
+        """Planes of the padded volume that no further window reaches; what is left behind is zero."""
+        assert sums is not None
+        assert counts is not None
+        for place in range(first, last):
+            plane, count = sums[:, place % length], counts[place % length]
+            if offset <= place < offset + size:
+                plane /= count
+                yield plane[:, *(slice(before, before + grid.shape[one]) for one, before in _in_plane(grid))]
+            plane.zero_()
+            count.zero_()
+
+    scored = _scored(scorer, padded, grid, dims=dims, window_batch=window_batch)
+    began = 0
+    for done, (start, scores) in enumerate(scored, start=1):
+        if weight is None:
+            sums = _empty_sums((len(scores), length, *(grid.padded[one] for one in grid.others)), scores.device)
+            counts = torch.zeros_like(sums[0])
+            weight = _weight(grid, dims=dims, device=sums.device)
+        assert sums is not None
+        assert counts is not None
+        if start[axis] > began:
+            yield from finished(began, start[axis])
+            began = start[axis]
+        box = [slice(start[one], start[one] + grid.window[one]) for one in grid.others]
+        weighted = (scores.to(weight.device) * weight).movedim(axis + 1, 1)
+        moved = weight.movedim(axis, 0)
+        # The kept planes are a ring: the place of plane p is p modulo their number.
+        turn = began % length
+        for inner, outer in ((slice(0, length - turn), slice(turn, length)), (slice(length - turn, None), slice(turn))):
+            sums[:, outer, *box] += weighted[:, inner]
+            counts[outer, *box] += moved[inner]
+        if on_progress is not None:
+            on_progress(done, total)
+    yield from finished(began, grid.padded[axis])
 
 
 @torch.inference_mode()
@@ -19,47 +103,108 @@ def predict(
     *,
     window: tuple[int, ...],
     overlap: float = 0.5,
-    window_batch: int = 2,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Tensor:
-    """Logits of every voxel, windows blended with Gaussian weights.
+    """Logits of every voxel at once; memory for all of them is needed (`planes` gives one plane at a time).
 
     Args:
         network: In evaluation mode, on the device to work on.
-        volume: (R, A, S), float32.
+        volume: (channels, R, A, S), float32.
         window: Voxels along R, A, S; two numbers for a 2D network, which goes through the slices along S.
         overlap: Part of a window shared with its neighbour.
-        window_batch: Windows per call of the network.
         on_progress: Called with (done, of) now and then.
 
     Returns:
         (structures + 1, R, A, S) on the CPU.
     """
-    from monai.inferers.utils import sliding_window_inference
-
+    grid = WindowGrid.lay(_triple(volume), window, overlap)
     device = next(network.parameters()).device
-    dims = len(window)
-    # A 2D network takes the slices along S as a batch of images.
-    batches = volume[None, None] if dims == 3 else volume.permute(2, 0, 1).unsqueeze(1)
-    parts = []
-    step = 1 if dims == 3 else SLICES_PER_BATCH
-    for start in range(0, len(batches), step):
-        part = sliding_window_inference(
-            batches[start : start + step],
-            roi_size=window,
-            sw_batch_size=window_batch if dims == 3 else SLICES_PER_BATCH,
-            predictor=lambda inputs: logits(network, inputs),
-            overlap=overlap,
-            mode="gaussian",
-            # As training pads its patches: normalisation layers see the padding, so it must look the same.
-            padding_mode="constant",
-            cval=float(volume.min()),
-            sw_device=device,
-            device=torch.device("cpu"),
-        )
-        assert isinstance(part, Tensor)
-        parts.append(part)
-        if on_progress is not None:
-            on_progress(min(start + step, len(batches)), len(batches))
-    result = torch.cat(parts)
-    return result[0] if dims == 3 else result.permute(1, 2, 3, 0)
+    found = planes(
+        lambda inputs: logits(network, inputs.to(device)),
+        volume,
+        grid,
+        dims=len(window),
+        on_progress=on_progress,
+    )
+    result: Tensor | None = None
+    for place, plane in enumerate(found):
+        if result is None:
+            result = torch.empty((len(plane), *grid.shape))
+        result.select(grid.axis + 1, place).copy_(plane)
+    assert result is not None
+    return result
+
+
+def _scored(
+    scorer: Scorer, padded: Tensor, grid: WindowGrid, *, dims: int, window_batch: int
+) -> Iterator[tuple[Triple, Tensor]]:
+    """First voxel and scores (structures + 1, r, a, s) of every window in order."""
+    constant: dict[tuple[float, ...], Tensor] = {}
+    places = iter(grid)
+    while starts := tuple(itertools.islice(places, window_batch)):
+        windows = [_cut(padded, start, grid.window) for start in starts]
+        values = [_only_value(one) for one in windows]
+        new = [
+            index
+            for index, value in enumerate(values)
+            if value is None or (value not in constant and value not in values[:index])
+        ]
+        outputs: dict[int, Tensor] = {}
+        if new:
+            batch = torch.stack([windows[index] for index in new])
+            scores = scorer(batch[..., 0] if dims == 2 else batch).float()
+            outputs = dict(zip(new, scores.unsqueeze(-1) if dims == 2 else scores, strict=True))
+        for index, value in enumerate(values):
+            if value is not None and index in outputs:
+                constant[value] = outputs[index].clone()
+        for index, (start, value) in enumerate(zip(starts, values, strict=True)):
+            yield start, outputs[index] if value is None else constant[value]
+
+
+def _empty_sums(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    try:
+        return torch.zeros(shape, device=device)
+    except torch.OutOfMemoryError:
+        return torch.zeros(shape)
+
+
+def _cut(padded: Tensor, start: Triple, window: Triple) -> Tensor:
+    return padded[:, *(slice(first, first + side) for first, side in zip(start, window, strict=True))]
+
+
+def _only_value(window: Tensor) -> tuple[float, ...] | None:
+    """The value of each channel where all voxels of a window have it, else None."""
+    first = window[:, 0, 0, 0]
+    # Most windows are told by their corners, without looking at every voxel.
+    corner = window[:, -1, -1, -1]
+    if not torch.equal(first, corner) or not bool((window == first[:, None, None, None]).all()):
+        return None
+    return tuple(first.tolist())
+
+
+def _pad(volume: Tensor, grid: WindowGrid) -> Tensor:
+    """As training pads its patches: normalisation layers see the padding, so it must look the same."""
+    before_after = [number for pair in reversed(grid.padding) for number in pair]
+    if not any(before_after):
+        return volume
+    channels = [nn.functional.pad(one, before_after, value=float(one.min())) for one in volume]
+    return torch.stack(channels)
+
+
+def _weight(grid: WindowGrid, *, dims: int, device: torch.device) -> Tensor:
+    """Gaussian weights of a window, (r, a, s)."""
+    from monai.data.utils import compute_importance_map
+
+    weight = compute_importance_map(grid.window[:dims], mode="gaussian", device=device)
+    assert isinstance(weight, Tensor)
+    return weight.unsqueeze(-1) if dims == 2 else weight
+
+
+def _in_plane(grid: WindowGrid) -> list[tuple[int, int]]:
+    """Each axis of a plane and how many voxels of padding lie before the volume on it."""
+    return [(one, grid.padding[one][0]) for one in grid.others]
+
+
+def _triple(volume: Tensor) -> Triple:
+    _, first, second, third = volume.shape
+    return first, second, third

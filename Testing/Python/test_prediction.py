@@ -33,7 +33,7 @@ def test_an_image_smaller_than_the_window_is_padded_as_in_training(window: tuple
     trained = PatchSource([case], patch=window, batch=1, seed=0, vary=None).batch(0).images
 
     recorder = Recorder()
-    scores = predict(recorder, torch.from_numpy(array), window=window)
+    scores = predict(recorder, torch.from_numpy(array[None]), window=window)
     assert torch.equal(recorder.seen[0], trained)
     assert scores.shape == (2, *array.shape)
     torch.testing.assert_close(scores[0], torch.from_numpy(array))

@@ -1,0 +1,85 @@
+"""Scores become a label map in the image's own geometry, and only outlines cost time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+from torch.nn.functional import interpolate
+
+from HQCSegmentLib.cohort import Prepared, restore, restore_planes
+from HQCSegmentLib.errors import WorkError
+from HQCSegmentLib.imaging import Grid, Reorientation
+
+sizes = st.tuples(*[st.integers(1, 9)] * 3)
+
+
+def prepared_for(shape, own, affine) -> Prepared:
+    reorientation = Reorientation.to_ras(affine)
+    source = Grid(tuple(int(n) for n in np.array(own)[np.argsort(reorientation.permutation)]), affine)
+    return Prepared(np.zeros((1, *shape), np.float32), Grid(shape, np.eye(4)), source, reorientation)
+
+
+def whole(scores: torch.Tensor, prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
+    """Label map by torch's interpolation of all scores, and by how much the best score is ahead of the second."""
+    own = prepared.source.reoriented(prepared.reorientation).shape
+    large = interpolate(scores[None].double(), size=own, mode="trilinear", align_corners=False)[0]
+    best = large.topk(2, dim=0).values
+    undo = prepared.reorientation.undo
+    return undo(large.argmax(dim=0).numpy()), undo((best[0] - best[1]).numpy())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=sizes,
+    own=sizes,
+    axis=st.integers(0, 2),
+    outputs=st.sampled_from([2, 3, 31, 255, 256]),
+    order=st.permutations(range(3)),
+    flips=st.tuples(*[st.sampled_from([1, -1])] * 3),
+    seed=st.integers(0, 100),
+)
+def test_the_label_map_is_that_of_all_scores_interpolated(shape, own, axis, outputs, order, flips, seed):
+    affine = np.zeros((4, 4))
+    affine[order, range(3)] = flips
+    affine[3, 3] = 1
+    prepared = prepared_for(shape, own, affine)
+    # Blocks of one winner, so that outlines and insides both occur.
+    noise = np.random.default_rng(seed).normal(size=(outputs, *shape)).astype(np.float32)
+    scores = torch.from_numpy(ndimage.uniform_filter(noise, (1, 3, 3, 3)))
+    found = restore_planes((scores.select(axis + 1, place) for place in range(shape[axis])), prepared, axis=axis)
+    expected, ahead = whole(scores, prepared)
+    assert found.shape == prepared.source.shape
+    assert found.dtype == (np.uint8 if outputs < 256 else np.uint16)
+    assert (found == expected)[ahead > 1e-5].all()
+    assert np.array_equal(found, restore(scores, prepared))
+
+
+def test_of_equal_scores_the_first_wins_on_the_grid_itself():
+    prepared = prepared_for((3, 3, 3), (3, 3, 3), np.eye(4))
+    scores = torch.zeros((4, 3, 3, 3))
+    scores[1:3, 1] = 1
+    label = restore(scores, prepared)
+    assert (label[1] == 1).all()
+    assert (label[[0, 2]] == 0).all()
+
+
+def test_planes_may_use_the_same_memory_again():
+    prepared = prepared_for((4, 5, 6), (7, 8, 9), np.eye(4))
+    scores = torch.randn((3, 4, 5, 6), generator=torch.Generator().manual_seed(0))
+    memory = torch.empty((3, 4, 5))
+
+    def again():
+        for place in range(6):
+            yield memory.copy_(scores[..., place])
+
+    assert np.array_equal(restore_planes(again(), prepared, axis=2), restore(scores, prepared))
+
+
+def test_missing_planes_are_noticed():
+    prepared = prepared_for((4, 4, 4), (8, 8, 8), np.eye(4))
+    with pytest.raises(WorkError, match="end after 1 of 4 planes"):
+        restore_planes(iter([torch.zeros((2, 4, 4))]), prepared, axis=2)
