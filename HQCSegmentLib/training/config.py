@@ -18,6 +18,10 @@ Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
 Method = Literal["qpg", "full", "lora", "frozen", "noentangle", "randommap", "norms"]
+Loss = Literal["dice_ce", "dice_focal", "tversky"]
+ClassWeights = Literal["equal", "rare"]
+Schedule = Literal["cosine", "onecycle", "constant"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class TrainConfig(BaseModel):
@@ -106,6 +110,35 @@ class TrainConfig(BaseModel):
     )
     weight_decay: float = Field(default=1e-5, ge=0, description="weight decay of ordinary weights")
     angle_decay: float = Field(default=0.0, ge=0, description="weight decay of angles towards the start weights")
+    loss: Loss = Field(
+        default="dice_ce",
+        description="dice_ce: Dice + cross-entropy; dice_focal: Dice + focal loss, for hard voxels; tversky: misses "
+        "cost more than false voxels, for tiny structures",
+    )
+    class_weights: ClassWeights = Field(
+        default="equal", description="rare: structures of few voxels count more in the loss; equal: all alike"
+    )
+    deep_supervision: bool = Field(
+        default=False, description="also judge the network's outputs of less depth in the loss (unetpp, dynunet)"
+    )
+    schedule: Schedule = Field(
+        default="cosine",
+        description="of the learning rates; cosine: short warm-up, then down to zero; onecycle: a third up, then down; "
+        "constant: after a short warm-up",
+    )
+    gradient_norm: float = Field(
+        default=12.0, ge=0, description="longer gradients are scaled down to this norm, as nnU-Net does (0: never)"
+    )
+    average: float = Field(
+        default=0.0, ge=0, lt=1, description="decay of a running average of the weights, which is then kept (0: none)"
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="stop when held-out Dice has not risen for so many of its ten checks, and keep the best state "
+        "(default: train to the last step and keep it)",
+    )
+    precision: Precision = Field(default="float32", description="of the network's layers; weights stay float32")
     augment: bool = Field(default=True, description="vary training patches randomly")
     seed: int = Field(default=0, ge=0, description="of all random draws")
     device: DeviceName = Field(default="auto", description="where to compute")

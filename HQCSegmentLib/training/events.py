@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,22 +20,37 @@ class EventLog:
     Every event has `event` (its kind) and `time_s` (seconds since the run, or its continuation, began).
     """
 
-    def __init__(self, path: Path, on_event: OnEvent | None = None) -> None:
-        self._file = path.open("a", encoding="utf-8")
-        self._on_event = on_event
+    def __init__(self, path: Path | None, on_event: OnEvent | None = None) -> None:
+        """Open the file; None for a process that tells nothing, since another one does."""
+        self._file = None if path is None else path.open("a", encoding="utf-8")
+        self._on_event = None if path is None else on_event
         self._start = time.monotonic()
+        if self._file is not None and path is not None and _is_cut_off(path):
+            self._file.write("\n")
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Write one event."""
         event = {"event": kind, **fields, "time_s": round(time.monotonic() - self._start, 3)}
-        self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
+            self._file.flush()
         if self._on_event is not None:
             self._on_event(event)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; what a full disk cannot take is lost here, not the error that told of it."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether the last line was not finished, because the process was killed in it."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 class TimeLeft:

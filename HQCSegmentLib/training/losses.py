@@ -1,27 +1,83 @@
-"""The loss, with structures that a case does not have drawn left out of it."""
+"""The losses of MONAI, with structures that a case does not have drawn left out of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from HQCSegmentLib.training.config import Loss
 
-def dice_cross_entropy() -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Loss of (logits, labels, known): MONAI's Dice + cross-entropy on logits after `merge_unknown`.
+LossOf = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Of (logits, labels, known): logits (batch, structures + 1, ...), labels (batch, 1, ...) with output indices, known
+(batch, structures + 1) bool."""
 
-    logits are (batch, structures + 1, ...), labels (batch, 1, ...) with output indices, known (batch,
-    structures + 1) bool.
+MISSED, FALSE = 0.7, 0.3
+"""What a missed and a false voxel cost in the Tversky loss (Salehi et al. 2017, arXiv:1706.05721)."""
+
+
+def make_loss(kind: Loss, *, weights: Tensor | None = None) -> LossOf:
+    """A loss on logits after `merge_unknown`.
+
+    Args:
+        kind: dice_ce, dice_focal, or tversky, which has cross-entropy beside it as the other two have their part by
+            voxel.
+        weights: What each output counts, (structures + 1,); None: all the same.
     """
-    from monai.losses import DiceCELoss
+    from monai.losses import DiceCELoss, DiceFocalLoss
 
-    loss = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)
+    common: dict[str, Any] = {"to_onehot_y": True, "softmax": True, "batch": True}
+    if kind == "dice_ce":
+        loss: Callable[[Tensor, Tensor], Tensor] = DiceCELoss(**common, weight=weights)
+    elif kind == "dice_focal":
+        loss = DiceFocalLoss(**common, weight=weights)
+    else:
+        loss = _tversky_cross_entropy(common, weights)
 
     def compute(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-        return loss(merge_unknown(logits, known), labels)
+        # Sums over voxels need more digits than half precision has.
+        wide = logits if logits.dtype == torch.float64 else logits.float()
+        return loss(merge_unknown(wide, known), labels)
 
     return compute
+
+
+def _tversky_cross_entropy(common: dict[str, Any], weights: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+    from monai.losses import TverskyLoss
+
+    overlap = TverskyLoss(**common, alpha=FALSE, beta=MISSED, reduction="none")
+    voxels = torch.nn.CrossEntropyLoss(weight=weights)
+
+    def compute(logits: Tensor, labels: Tensor) -> Tensor:
+        of_outputs = overlap(logits, labels).reshape(-1)
+        counted = of_outputs if weights is None else of_outputs * weights / weights.mean()
+        return counted.mean() + voxels(logits, labels[:, 0])
+
+    return compute
+
+
+def supervised(loss: LossOf, outputs: Sequence[Tensor], labels: Tensor, known: Tensor) -> Tensor:
+    """Loss over the outputs of several depths, the full depth first; each counts half of the one before.
+
+    As deep supervision in nnU-Net (Isensee et al. 2021); outputs have the size of the labels.
+    """
+    shares = [0.5**depth for depth in range(len(outputs))]
+    losses = [share * loss(logits, labels, known) for share, logits in zip(shares, outputs, strict=True)]
+    return torch.stack(losses).sum() / sum(shares)
+
+
+def rare_weights(voxels: Sequence[int]) -> Tensor:
+    """Weights of the outputs that are larger for rare ones: as one over the square root of their voxels, mean 1.
+
+    Args:
+        voxels: Of each output in all training cases, background first; an output without any counts as the rarest.
+    """
+    counts = torch.tensor(voxels, dtype=torch.float64)
+    counts = torch.where(counts > 0, counts, counts[counts > 0].min())
+    weights = counts.rsqrt()
+    return (weights / weights.mean()).float()
 
 
 def merge_unknown(logits: Tensor, known: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +79,10 @@ class PatchSource:
         self._seed = seed
         self._vary = vary
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step."""
+    def batch(self, step: int, places: Iterable[int] | None = None) -> Batch:
+        """The batch of a step, or the patches at some of its places."""
         images, labels, known = [], [], []
-        for position in range(self._batch):
+        for position in range(self._batch) if places is None else places:
             random = np.random.default_rng([self._seed, step, position])
             case = self._cases[self._case_number(step * self._batch + position)]
             image, label = self._cut(case, random)
@@ -92,6 +92,11 @@ class PatchSource:
             labels.append(label)
             known.append(torch.from_numpy(case.known))
         return Batch(torch.stack(images), torch.stack(labels).long(), torch.stack(known))
+
+    def voxels_per_output(self, outputs: int) -> list[int]:
+        """Voxels of each output of the network in all cases together, background first."""
+        counts = [np.bincount(case.label.ravel(), minlength=outputs) for case in self._cases]
+        return [int(count) for count in np.sum(counts, axis=0)]
 
     def _case_number(self, draw: int) -> int:
         """Cases in a new random order each time all have been seen."""

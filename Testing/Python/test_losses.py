@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monai.losses import DiceCELoss
 from torch import Tensor
 
-from HQCSegmentLib.training.losses import dice_cross_entropy, merge_unknown
+from HQCSegmentLib.training.losses import make_loss, merge_unknown
 
 SIZE = (3, 4, 5)
 
@@ -58,7 +58,7 @@ def test_the_gradient_is_finite(known: list[bool], dtype: torch.dtype):
     logits = random_logits(scale=20).to(dtype).requires_grad_()
     present = torch.tensor(known).nonzero().ravel()
     labels = present[random_labels(outputs=len(present))]
-    loss = dice_cross_entropy()(logits, labels, torch.tensor([known, known]))
+    loss = make_loss("dice_ce")(logits, labels, torch.tensor([known, known]))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()
@@ -68,7 +68,7 @@ def test_the_gradient_is_right():
     logits = random_logits(scale=1).double().requires_grad_()
     known = torch.tensor([[True, False, True, True], [True, True, True, False]])
     labels = torch.where(known[torch.arange(2)[:, None, None, None, None], random_labels()], random_labels(), 0)
-    assert torch.autograd.gradcheck(lambda x: dice_cross_entropy()(x, labels, known), logits)
+    assert torch.autograd.gradcheck(lambda x: make_loss("dice_ce")(x, labels, known), logits)
 
 
 @settings(max_examples=20, deadline=None)
@@ -77,7 +77,7 @@ def test_it_is_the_loss_of_monai_where_all_structures_are_known(seed: int):
     logits, labels = random_logits(seed=seed), random_labels(seed=seed)
     known = torch.ones((2, 4), dtype=torch.bool)
     expected = DiceCELoss(to_onehot_y=True, softmax=True, batch=True)(logits, labels)
-    torch.testing.assert_close(dice_cross_entropy()(logits, labels, known), expected)
+    torch.testing.assert_close(make_loss("dice_ce")(logits, labels, known), expected)
 
 
 def sure_of(labels: Tensor, outputs: int = 4) -> Tensor:
@@ -91,7 +91,7 @@ def test_predicting_an_unknown_structure_on_background_costs_nothing():
     half = torch.arange(labels.numel()).reshape(labels.shape) % 2 == 0
     predicted = torch.where((labels == 0) & half, 2, labels)
     assert (predicted == 2).any()
-    compute = dice_cross_entropy()
+    compute = make_loss("dice_ce")
     without = torch.tensor([[True, True, False, True]] * 2)
     perfect = compute(sure_of(labels), labels, without)
     torch.testing.assert_close(compute(sure_of(predicted), labels, without), perfect)
@@ -103,13 +103,13 @@ def test_predicting_an_unknown_structure_on_a_known_one_costs():
     labels = torch.ones((1, 1, *SIZE), dtype=torch.int64)
     known = torch.tensor([[True, True, False, True]])
     right, wrong = sure_of(labels), sure_of(torch.full_like(labels, 2))
-    assert dice_cross_entropy()(wrong, labels, known) > dice_cross_entropy()(right, labels, known) + 1
+    assert make_loss("dice_ce")(wrong, labels, known) > make_loss("dice_ce")(right, labels, known) + 1
 
 
 def test_training_on_it_pushes_no_unknown_structure_away():
     logits = torch.zeros((1, 3, *SIZE), requires_grad=True)
     labels = torch.zeros((1, 1, *SIZE), dtype=torch.int64)
-    dice_cross_entropy()(logits, labels, torch.tensor([[True, True, False]])).backward()
+    make_loss("dice_ce")(logits, labels, torch.tensor([[True, True, False]])).backward()
     background, known, unknown = logits.grad[0].flatten(1).mean(dim=1)
     torch.testing.assert_close(background, unknown)
     assert unknown < 0 < known
@@ -118,6 +118,6 @@ def test_training_on_it_pushes_no_unknown_structure_away():
 def test_a_better_prediction_costs_less():
     labels = random_labels()
     known = torch.ones((2, 4), dtype=torch.bool)
-    costs = [float(dice_cross_entropy()(part * sure_of(labels), labels, known)) for part in (0, 0.02, 0.05, 1)]
+    costs = [float(make_loss("dice_ce")(part * sure_of(labels), labels, known)) for part in (0, 0.02, 0.05, 1)]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] == pytest.approx(0, abs=1e-3)

@@ -55,7 +55,7 @@ def test_the_check_says_which_is_which(listed: Path):
 def test_training_sees_the_same(listed: Path):
     from HQCSegmentLib.cohort import fingerprint
     from HQCSegmentLib.training.plan import plan_from_scratch
-    from HQCSegmentLib.training.run import make_training_case, output_indices
+    from HQCSegmentLib.training.preparing import make_training_case, output_indices
 
     cohort = Cohort.open(listed)
     read = [case.read(cohort.structures) for case in cohort.cases]

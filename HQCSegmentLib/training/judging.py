@@ -1,0 +1,69 @@
+"""How good a network is on whole held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from HQCSegmentLib.bundle import Inference
+from HQCSegmentLib.evaluation.metrics import compare_masks, dice_per_structure
+from HQCSegmentLib.inference import winning_outputs
+from HQCSegmentLib.training.preparing import JudgedCase
+from HQCSegmentLib.training.team import Team
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """One held-out case.
+
+    Attributes:
+        case: Alias of the case.
+        dice: Of each drawn structure.
+        surface_dice: Of each drawn structure, at 2 mm (`evaluation.metrics.TOLERANCE_MM`); empty if it was not asked for.
+        prediction: Output indices on the image's own grid, (i, j, k), uint16.
+    """
+
+    case: str
+    dice: dict[str, float]
+    surface_dice: dict[str, float]
+    prediction: npt.NDArray[np.uint16]
+
+
+def judge(
+    network: nn.Module, cases: Sequence[JudgedCase], inference: Inference, *, team: Team, surface: bool = False
+) -> list[Judgement]:
+    """Segment held-out images as a user would, and compare; each process of a team takes its share of the cases.
+
+    Args:
+        network: On its device.
+        cases: Held-out cases.
+        inference: How the network is slid over an image.
+        team: The processes of the run.
+        surface: Also measure the surface Dice, which takes longer.
+    """
+    return team.collect([_judge(network, case, inference, surface=surface) for case in team.share(cases)])
+
+
+def _judge(network: nn.Module, case: JudgedCase, inference: Inference, *, surface: bool) -> Judgement:
+    winner = winning_outputs(network, case.prepared, window=inference.window, overlap=inference.overlap)
+    dice = dice_per_structure(winner, case.reference, case.known)
+    surfaces = {
+        name: compare_masks(
+            prediction=winner == value, reference=case.reference == value, spacing=case.prepared.source.spacing
+        ).surface_dice
+        for value, name in (case.known.items() if surface else ())
+    }
+    return Judgement(case.name, dice, surfaces, winner)
+
+
+def mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each structure over the cases that have it drawn."""
+    values: dict[str, list[float]] = {}
+    for case in scores:
+        for name, value in case.items():
+            values.setdefault(name, []).append(value)
+    return {name: round(float(np.mean(found)), 5) for name, found in values.items()}
