@@ -16,11 +16,14 @@ from HQCSegmentLib.bundle.manifest import Manifest, monai_metadata
 from HQCSegmentLib.bundle.model_card import model_card
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import replacing_folder, sha256, write_json, write_text
+from HQCSegmentLib.networks import with_outputs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
-    from HQCSegmentLib.imaging import Segmentation
+    from HQCSegmentLib.imaging import Segmentation, Structure
 
 MANIFEST, WEIGHTS, ADAPTER = "bundle.json", "model.safetensors", "adapter.safetensors"
 
@@ -142,6 +145,17 @@ class Bundle:
             msg = f"{self.path}: the weights do not fit the network {self.manifest.network.name} of {MANIFEST}."
             raise InputError(msg) from error
         return network.eval()
+
+    def build_for(self, labels: Sequence[Structure]) -> nn.Module:
+        """As `build`, with one output for each of these structures; see `networks.with_outputs`.
+
+        Raises:
+            InputError: as `build`.
+        """
+        names = [structure.name for structure in self.manifest.labels]
+        wanted = [structure.name for structure in labels]
+        network, _ = with_outputs(self.build(), self.manifest.network, names=names, wanted=wanted)
+        return network
 
     @cached_property
     def network(self) -> nn.Module:

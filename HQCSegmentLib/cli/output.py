@@ -69,6 +69,8 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             progress.update(task, completed=event["step"], total=event["of"])
         elif event["event"] == "held-out":
             state["dice"] = f"held-out Dice {event['mean_dice']:.3f}"
+        elif event["event"] == "outlook":
+            progress.console.print(event["message"], soft_wrap=True)
         elif event["event"] == "warning":
             progress.console.print(f"[yellow]Note:[/] {event['message']}", soft_wrap=True)
         elif event["event"] == "cache":

@@ -64,7 +64,7 @@ def _step_seconds(device: str) -> float:
 
     from HQCSegmentLib import qpg
     from HQCSegmentLib.networks import logits, specify
-    from HQCSegmentLib.training.losses import dice_cross_entropy
+    from HQCSegmentLib.training.losses import make_loss
 
     network = specify("unet", dims=3, preset="small", in_channels=1, out_channels=2).build_seeded(0)
     network = qpg.inject(network, qpg.QPGConfig()).to(device)
@@ -73,7 +73,7 @@ def _step_seconds(device: str) -> float:
     labels = torch.zeros(1, 1, 32, 32, 32, dtype=torch.int64, device=device)
     known = torch.ones(1, 2, dtype=torch.bool, device=device)
     start = time.perf_counter()
-    loss = dice_cross_entropy()(logits(network, images), labels, known)
+    loss = make_loss("dice_ce")(logits(network, images), labels, known)
     loss.backward()
     optimizer.step()
     # Reading the value waits until the device is done.

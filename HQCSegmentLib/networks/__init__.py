@@ -2,5 +2,6 @@
 
 from HQCSegmentLib.networks.catalogue import NETWORKS, PRESETS, NetworkSpec, specify
 from HQCSegmentLib.networks.forward import logits, outputs
+from HQCSegmentLib.networks.surgery import with_inputs, with_outputs
 
-__all__ = ["NETWORKS", "PRESETS", "NetworkSpec", "logits", "outputs", "specify"]
+__all__ = ["NETWORKS", "PRESETS", "NetworkSpec", "logits", "outputs", "specify", "with_inputs", "with_outputs"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
@@ -22,6 +22,9 @@ Loss = Literal["dice_ce", "dice_focal", "tversky"]
 ClassWeights = Literal["equal", "rare"]
 Schedule = Literal["cosine", "onecycle", "constant"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Budget = Literal["15min", "1h", "overnight"]
+
+BUDGET_SECONDS: dict[Budget, float] = {"15min": 15 * 60, "1h": 3600, "overnight": 10 * 3600}
 
 
 class TrainConfig(BaseModel):
@@ -76,8 +79,16 @@ class TrainConfig(BaseModel):
     rank: int | None = Field(
         default=None, ge=1, description="rank of lora (default: as many trained numbers as qpg, or nearest to it)"
     )
+    keep_structures: bool = Field(
+        default=True, description="keep the base model's structures that the cohort does not have"
+    )
     steps: int | None = Field(
         default=None, ge=1, description="optimizer steps (default: 250 from a base, 600 from scratch)"
+    )
+    budget: Budget | None = Field(
+        default=None,
+        description="time that the run may take on this computer: steps, and from scratch the size of the network, are "
+        "set from measured step times (overnight: 10 hours)",
     )
     batch: int = Field(default=2, ge=1, description="patches per step")
     micro_batches: int = Field(
@@ -148,6 +159,13 @@ class TrainConfig(BaseModel):
         description="hold out every patient once, in so many runs, then train on all (cross-validation; as many folds "
         "as patients: leave-one-out)",
     )
+
+    @model_validator(mode="after")
+    def _one_of_steps_and_budget(self) -> TrainConfig:
+        if self.budget is not None and self.steps is not None:
+            msg = "a budget sets the steps; give --budget or --steps, not both"
+            raise ValueError(msg)
+        return self
 
     def qpg(self, *, from_base: bool) -> QPGConfig:
         """The circuits' part of the settings."""

@@ -12,8 +12,11 @@ from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import Cohort, Split, folds
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import write_json
+from HQCSegmentLib.networks import NETWORKS, PRESETS
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
+from HQCSegmentLib.training.plan import Plan
+from HQCSegmentLib.training.record import recorded_plan
 from HQCSegmentLib.training.run import finetune
 
 SUMMARY = "folds.json"
@@ -52,23 +55,49 @@ def cross_validate(
         # The run says itself that nothing judges it.
         config = config.model_copy(update={"folds": None})
 
+    # The first fold measures how much fits into its share of the time; the others do as much.
+    share, settings = 1 / (len(parts) + 1), config
+
     def run(part: Split, folder: Path, *, on_event: OnEvent | None) -> Bundle:
         """One run: finished before, begun before, or new."""
         if resume and (folder / "bundle" / "bundle.json").is_file():
             return Bundle.open(folder / "bundle")
         begun = resume and (folder / "config.json").is_file()
         return finetune(
-            cohort, base=base, config=config, out=folder, on_event=on_event, resume=begun, parts=part, cache=cache
+            cohort,
+            base=base,
+            config=settings,
+            out=folder,
+            on_event=on_event,
+            resume=begun,
+            parts=part,
+            cache=cache,
+            budget_share=share,
         )
 
     dice: list[dict[str, float]] = []
+    if parts:
+        # From the beginning, so that a run that is stopped in its first fold can be resumed.
+        out.mkdir(parents=True, exist_ok=True)
+        _write_summary(out, config, parts, dice)
     for number, part in enumerate(parts, start=1):
         folder = out / f"fold{number}"
         bundle = run(part, folder, on_event=_within(on_event, number))
         dice.append(bundle.manifest.training.held_out_dice)
+        if settings.budget is not None:
+            settings = _as_measured(settings, recorded_plan(folder), from_base=base is not None)
         _write_summary(out, config, parts, dice)
     everything = Split(training=tuple(case.name for case in cohort.cases), held_out=())
     return run(everything, out, on_event=on_event)
+
+
+def _as_measured(config: TrainConfig, plan: Plan, *, from_base: bool) -> TrainConfig:
+    """Settings of the folds after the first: its steps and its size of the network in place of the budget."""
+    sizes = NETWORKS[plan.network.name][1]
+    preset = next((name for name in PRESETS if sizes[name] == plan.network.arguments), None)
+    return config.model_copy(
+        update={"budget": None, "steps": plan.steps, "preset": config.preset if from_base else preset}
+    )
 
 
 def _within(on_event: OnEvent | None, number: int) -> OnEvent | None:

@@ -23,7 +23,7 @@ class Judgement:
     Attributes:
         case: Alias of the case.
         dice: Of each drawn structure.
-        surface_dice: Of each drawn structure, at 2 mm (`evaluation.metrics.TOLERANCE_MM`); empty if it was not asked for.
+        surface_dice: Of each drawn structure, at `evaluation.metrics.TOLERANCE_MM`; empty if not asked for.
         prediction: Output indices on the image's own grid, (i, j, k), uint16.
     """
 
@@ -45,10 +45,11 @@ def judge(
         team: The processes of the run.
         surface: Also measure the surface Dice, which takes longer.
     """
-    return team.collect([_judge(network, case, inference, surface=surface) for case in team.share(cases)])
+    return team.collect([judge_one(network, case, inference, surface=surface) for case in team.share(cases)])
 
 
-def _judge(network: nn.Module, case: JudgedCase, inference: Inference, *, surface: bool) -> Judgement:
+def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, surface: bool = False) -> Judgement:
+    """As `judge`, for one case."""
     winner = winning_outputs(network, case.prepared, window=inference.window, overlap=inference.overlap)
     dice = dice_per_structure(winner, case.reference, case.known)
     surfaces = {

@@ -107,7 +107,7 @@ class Loop:
         try:
             while done < self.steps and not stop:
                 with whole():
-                    value = self._step(done)
+                    value = self.step(done)
                     done += 1
                 self.log.emit("progress", step=done, of=self.steps, loss=round(value, 5), eta_s=left.after(done))
                 stop = self._after(done, check)
@@ -118,8 +118,12 @@ class Loop:
             raise Interrupted(msg) from None
         return self._keep(done)
 
-    def _step(self, step: int) -> float:
-        """One step of the optimizer; the loss over the patches of all processes."""
+    def step(self, step: int) -> float:
+        """One step of the optimizer; the loss over the patches of all processes.
+
+        Raises:
+            WorkError: if the loss is no longer a finite number.
+        """
         self.network.train()
         parts = self.team.share(divide(self.config.batch, self.config.micro_batches, processes=self.team.size))
         # Layers that draw random numbers draw the same ones in a resumed run.

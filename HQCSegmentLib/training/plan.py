@@ -82,8 +82,7 @@ def plan_from_base(config: TrainConfig, base: Manifest, structures: dict[int, st
     """Plan of a run that continues from a base model: its network, preparation and structures.
 
     Raises:
-        InputError: if the settings ask for something else than the base is, or the cohort has structures that the
-            base does not know.
+        InputError: if the settings ask for something else than the base is.
     """
     for name, wanted, there in (
         ("network", config.network, base.network.name),
@@ -96,25 +95,44 @@ def plan_from_base(config: TrainConfig, base: Manifest, structures: dict[int, st
     if config.preset is not None:
         msg = "the size of the network is the base model's; leave preset out."
         raise InputError(msg)
-    unknown = sorted(set(structures.values()) - set(base.names.values()))
-    if unknown:
-        msg = (
-            f"the base model does not know the structure(s) {', '.join(unknown)}; it has "
-            f"{', '.join(base.names.values())}."
-        )
-        raise InputError(msg)
     inference = base.inference
     if config.patch is not None:
         inference = inference.model_copy(update={"window": check_patch(config.patch, base.network)})
+    labels, reasons = choose_structures(base, structures, keep=config.keep_structures)
     return Plan(
-        network=base.network,
-        labels=base.labels,
+        network=base.network.model_copy(update={"out_channels": len(labels) + 1}),
+        labels=labels,
         preprocessing=base.preprocessing,
         inference=inference,
         steps=config.steps or STEPS_FROM_BASE,
         learning_rate=choose_learning_rate(config, from_base=True),
-        reasons=("network, structures and preparation: the base model's",),
+        reasons=("network and preparation: the base model's", *reasons),
     )
+
+
+def choose_structures(
+    base: Manifest, structures: dict[int, str], *, keep: bool
+) -> tuple[tuple[Structure, ...], list[str]]:
+    """Structures of a model that is fine-tuned, in order of the network's outputs, and the reasons.
+
+    Args:
+        base: Of the base model.
+        structures: Of the cohort.
+        keep: Whether those that only the base knows stay.
+    """
+    wanted = set(structures.values())
+    stay = [structure for structure in base.labels if keep or structure.name in wanted]
+    dropped = [structure.name for structure in base.labels if structure not in stay]
+    new = [name for name in structures.values() if name not in base.names.values()]
+    # Values stay what they are; new ones come after all that the base had.
+    first = max(structure.value for structure in base.labels) + 1
+    added = [structure_for(name, first + number) for number, name in enumerate(new)]
+    reasons = [f"structures taken over from the base model: {len(stay)}"]
+    if added:
+        reasons.append(f"structures that the base model does not know: {', '.join(new)}; they begin as background")
+    if dropped:
+        reasons.append(f"structures of the base model that are left out: {', '.join(dropped)}")
+    return (*stay, *added), reasons
 
 
 def choose_learning_rate(config: TrainConfig, *, from_base: bool) -> float:

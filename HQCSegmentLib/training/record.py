@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import HQCSegmentLib
 from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import Fingerprint, Split
@@ -69,6 +71,22 @@ def check_same_run(out: Path, settings: dict[str, Any], parts: Split, contents: 
             "files back, or choose another folder for a new run."
         )
         raise InputError(msg)
+
+
+def recorded_plan(out: Path) -> Plan:
+    """Plan of a run that was begun: what was measured for it is not measured again.
+
+    Raises:
+        InputError: if `out` holds no run, or one that cannot be read.
+    """
+    if not (out / "config.json").is_file():
+        msg = f"{out} holds no run to resume."
+        raise InputError(msg)
+    try:
+        return Plan.model_validate(_read_object(out / "config.json").get("plan"))
+    except ValidationError as error:
+        msg = f"{out / 'config.json'} holds no plan of a run; choose another folder for a new run."
+        raise InputError(msg) from error
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -13,10 +13,11 @@ import HQCSegmentLib
 from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle, TrainingSummary
 from HQCSegmentLib.cohort import Fingerprint, Split
-from HQCSegmentLib.evaluation.training_report import write_training_report
+from HQCSegmentLib.evaluation.training_report import read_events, write_training_report
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog
 from HQCSegmentLib.training.judging import Judgement, judge, mean_scores
+from HQCSegmentLib.training.outlook import outlook
 from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
@@ -63,6 +64,12 @@ class Run:
         self.log.emit("held-out", step=step, **told, **({"surface_dice": surface} if surface else {}))
         return dice
 
+    def _outlook(self) -> str:
+        events = read_events(self.out / "events.jsonl")
+        dice = {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"}
+        losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
+        return outlook(dice, losses)
+
     def finish(self, step: int) -> Bundle:
         """Merge what the method generates, judge, and write bundle and report.
 
@@ -78,6 +85,8 @@ class Run:
         if self.held_out:
             found = judge(self.network, self.held_out, self.plan.inference, team=self.team, surface=True)
             dice = self._tell(step, found)
+        if self.team.leads:
+            self.log.emit("outlook", message=self._outlook())
         summary = TrainingSummary(
             method=self.config.method,
             cases=len(self.parts.training),

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle
-from HQCSegmentLib.cohort import Cohort, Split, fingerprint, split
+from HQCSegmentLib.cohort import Cohort, Fingerprint, Split, fingerprint, split
 from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.errors import InputError, WorkError
+from HQCSegmentLib.training import budget
 from HQCSegmentLib.training.augmentation import augmentation
+from HQCSegmentLib.training.budget import Speed
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog, OnEvent
+from HQCSegmentLib.training.judging import judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
-from HQCSegmentLib.training.patches import PatchSource
-from HQCSegmentLib.training.plan import plan_from_base, plan_from_scratch
-from HQCSegmentLib.training.preparing import content_hash, make_judged_case, make_training_case, output_indices
-from HQCSegmentLib.training.record import check_same_run, run_settings, write_record
+from HQCSegmentLib.training.patches import PatchSource, TrainingCase
+from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
+from HQCSegmentLib.training.preparing import (
+    JudgedCase,
+    content_hash,
+    make_judged_case,
+    make_training_case,
+    output_indices,
+)
+from HQCSegmentLib.training.record import check_same_run, recorded_plan, run_settings, write_record
 from HQCSegmentLib.training.result import Run
 from HQCSegmentLib.training.start import make_network
 from HQCSegmentLib.training.team import Team
@@ -44,6 +56,7 @@ def finetune(
     resume: bool = False,
     parts: Split | None = None,
     cache: bool = True,
+    budget_share: float = 1.0,
 ) -> Bundle:
     """Train a network on a cohort, from a base model or from random weights.
 
@@ -60,6 +73,7 @@ def finetune(
         parts: Which cases to train on and to judge by; None: patients are drawn by the seed. With `config.folds` they
             are divided into folds, each held out once in a run of its own in `out`, and then all are trained on.
         cache: Keep prepared images on disk for further runs (see `cohort.cache`); the result is the same without.
+        budget_share: Part of `config.budget` that this run may take.
 
     Returns:
         The bundle in `out/bundle`.
@@ -69,6 +83,7 @@ def finetune(
         Interrupted: after Ctrl-C; the state is saved.
         WorkError: if the disk is full or the loss is no longer a number; what was saved before is kept.
     """
+    begin = time.monotonic()
     config = config or TrainConfig()
     out = Path(out)
     if config.folds is not None and parts is None:
@@ -90,15 +105,23 @@ def finetune(
     read = {case.name: case.read(cohort.structures) for case in used.cases}
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
     measured = fingerprint(training)
-    plan = (
-        plan_from_scratch(config, measured, cohort.structures)
-        if base is None
-        else plan_from_base(config, base.manifest, cohort.structures)
-    )
+    plan = make_plan(config, base, measured, cohort.structures)
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
     judged = [make_judged_case(case, plan, outputs, kept) for case in held_out]
+    if config.budget is not None and resume:
+        plan = recorded_plan(out)
+    elif config.budget is not None:
+        is_free = base is None and config.preset is None
+        plan = budget.fit(
+            plan,
+            config.budget,
+            share=budget_share,
+            spent_s=time.monotonic() - begin,
+            measure=lambda plan: measure_speed(plan, config, base, cases, judged, team),
+            larger=(lambda preset: make_plan(config, base, measured, cohort.structures, preset)) if is_free else None,
+        )
 
     network, method = make_network(plan, config, base)
 
@@ -119,33 +142,76 @@ def finetune(
         if kept.folder is not None:
             log.emit("cache", found=kept.found, made=kept.made, bytes=kept.size())
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
-        source = PatchSource(
-            cases,
-            patch=plan.inference.window,
-            batch=config.batch,
-            seed=config.seed,
-            vary=augmentation(dims=plan.network.dims) if config.augment else None,
-        )
-        weights = None
-        if config.class_weights == "rare":
-            weights = rare_weights(source.voxels_per_output(plan.network.out_channels)).to(team.device)
-        loop = Loop(
-            network,
-            source,
-            make_loss(config.loss, weights=weights),
-            config,
-            plan.learning_rate,
-            plan.steps,
-            team,
-            out / "checkpoints",
-            log,
-        )
+        loop = make_loop(network, plan, config, cases, team, out / "checkpoints", log)
         # Layers of the network may draw random numbers; the caller's are left alone.
         with torch.random.fork_rng(devices=[team.device] if team.device.type == "cuda" else []):
             step = loop.run(resume=resume, check=run.check)
         bundle = run.finish(step)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
         return bundle
+
+
+def make_plan(
+    config: TrainConfig,
+    base: Bundle | None,
+    measured: Fingerprint,
+    structures: dict[int, str],
+    preset: str | None = None,
+) -> Plan:
+    """Plan of a run, with a network of another size if one is given.
+
+    Raises:
+        InputError: for settings that do not fit together, the cohort or the base.
+    """
+    if base is not None:
+        return plan_from_base(config, base.manifest, structures)
+    sized = config if preset is None else config.model_copy(update={"preset": preset})
+    return plan_from_scratch(sized, measured, structures)
+
+
+def make_loop(
+    network: nn.Module,
+    plan: Plan,
+    config: TrainConfig,
+    cases: Sequence[TrainingCase],
+    team: Team,
+    checkpoints: Path,
+    log: EventLog,
+) -> Loop:
+    """What trains a network, on its device, by a plan."""
+    source = PatchSource(
+        cases,
+        patch=plan.inference.window,
+        batch=config.batch,
+        seed=config.seed,
+        vary=augmentation(dims=plan.network.dims) if config.augment else None,
+    )
+    weights = None
+    if config.class_weights == "rare":
+        weights = rare_weights(source.voxels_per_output(plan.network.out_channels)).to(team.device)
+    loss = make_loss(config.loss, weights=weights)
+    return Loop(network, source, loss, config, plan.learning_rate, plan.steps, team, checkpoints, log)
+
+
+def measure_speed(
+    plan: Plan,
+    config: TrainConfig,
+    base: Bundle | None,
+    cases: Sequence[TrainingCase],
+    judged: Sequence[JudgedCase],
+    team: Team,
+) -> Speed:
+    """Time a few steps and one held-out image, with a network that is thrown away."""
+    network, _ = make_network(plan, config, base)
+    network.to(team.device)
+    loop = make_loop(network, plan, config, cases, team, Path(), EventLog(None))
+    step_s = budget.seconds_of(loop.step)
+    check_s = 0.0
+    if judged:
+        one = budget.seconds_of(lambda _: judge_one(network, judged[0], plan.inference), times=1)
+        check_s = one * math.ceil(len(judged) / team.size)
+    # All processes come to the same plan.
+    return Speed(*(float(value) / team.size for value in team.add(torch.tensor([step_s, check_s]))))
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[
     Raises:
         InputError: if the settings of the method do not fit together or choose no layer.
     """
-    network = plan.network.build_seeded(config.seed) if base is None else base.build()
+    network = plan.network.build_seeded(config.seed) if base is None else base.build_for(plan.labels)
     if config.method == "full":
         return network, None
     try:

@@ -30,7 +30,7 @@ from tiny import write_tiny_cohort  # noqa: E402
 import HQCSegmentLib as hqc  # noqa: E402
 
 CONFIG = hqc.TrainConfig(
-    method="qpg", steps=30, held_out=1, patch=(16, 16, 16), device="cpu", average=0.9, patience=10, seed=1
+    method="qpg", steps=12, held_out=1, patch=(16, 16, 16), device="cpu", average=0.9, patience=10, seed=1
 )
 
 
@@ -86,6 +86,9 @@ def main() -> int:
         folder = Path(name)
         os.environ["HQC_CACHE"] = str(folder / "cache")
         cohort = write_tiny_cohort(folder / "cohort")
+        # Loads everything, so that the processes forked from this one only train.
+        warm_up = CONFIG.model_copy(update={"steps": 1})
+        hqc.finetune(hqc.Cohort.open(cohort), config=warm_up, out=folder / "warm_up")
         begin = time.monotonic()
         if ended(attempt(cohort, folder / "straight"), within=3600) != 0:
             return 1

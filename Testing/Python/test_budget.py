@@ -1,0 +1,117 @@
+"""Steps and size of the network from the time that the user has, and what more time would bring."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+import HQCSegmentLib as hqc
+from HQCSegmentLib.bundle import Inference
+from HQCSegmentLib.cohort import Preprocessing
+from HQCSegmentLib.imaging import Structure
+from HQCSegmentLib.networks import specify
+from HQCSegmentLib.training.budget import CHECKS, FEWEST_STEPS, Speed, fit
+from HQCSegmentLib.training.config import BUDGET_SECONDS
+from HQCSegmentLib.training.outlook import outlook
+from HQCSegmentLib.training.plan import Plan
+
+
+def plan_of(preset: str) -> Plan:
+    return Plan(
+        network=specify("unet", dims=3, preset=preset, in_channels=1, out_channels=2),
+        labels=(Structure(value=1, name="Heart"),),
+        preprocessing=Preprocessing(spacing=(1, 1, 1), normalization="zscore"),
+        inference=Inference(window=(32, 32, 32)),
+        steps=600,
+        learning_rate=1e-3,
+        reasons=(),
+    )
+
+
+SIZES = {tuple(plan_of(name).network.arguments["channels"]): name for name in ("small", "medium", "large")}
+
+
+def size_of(plan: Plan) -> str:
+    return SIZES[tuple(plan.network.arguments["channels"])]
+
+
+def fitted(budget: str, speeds: dict[str, float], *, check_s: float = 0.0, share: float = 1, fixed=False) -> Plan:
+    return fit(
+        plan_of("small"), budget, share=share, spent_s=30,
+        measure=lambda plan: Speed(speeds[size_of(plan)], check_s),
+        larger=None if fixed else plan_of,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", BUDGET_SECONDS)
+@pytest.mark.parametrize("check_s", [0, 2])
+@pytest.mark.parametrize("share", [1, 0.2])
+def test_what_is_planned_fits_into_the_time(budget: str, check_s: float, share: float):
+    speeds = {"small": 0.1, "medium": 0.4, "large": 1.6}
+    plan = fitted(budget, speeds, check_s=check_s, share=share)
+    takes = plan.steps * speeds[size_of(plan)] + CHECKS * check_s
+    assert takes <= BUDGET_SECONDS[budget] * share - 30
+    assert f"budget {budget}" in plan.reasons[-1]
+
+
+def test_more_time_gives_a_larger_network():
+    speeds = {"small": 0.2, "medium": 0.8, "large": 3.2}
+    assert [size_of(fitted(budget, speeds)) for budget in ("15min", "1h", "overnight")] == ["small", "medium", "large"]
+    assert size_of(fitted("overnight", speeds, fixed=True)) == "small"
+
+
+def test_a_computer_too_slow_is_told_of():
+    plan = fitted("15min", {"small": 60.0})
+    assert plan.steps == FEWEST_STEPS
+    assert "it will take longer" in plan.reasons[-1]
+
+
+def test_a_night_is_not_spent_on_nothing():
+    plan = fitted("overnight", {"small": 0.01}, fixed=True)
+    assert plan.steps == 8 * 600
+    assert "of no use" in plan.reasons[-1]
+
+
+def test_budget_and_steps_exclude_each_other():
+    with pytest.raises(ValidationError, match="not both"):
+        hqc.TrainConfig(budget="1h", steps=3)
+
+
+@pytest.mark.slow
+def test_a_run_measures_itself_and_is_resumed_without_measuring_again(
+    tiny_cohort: Path, tmp_path: Path, tiny, monkeypatch
+):
+    monkeypatch.setitem(BUDGET_SECONDS, "15min", 8.0)
+    config = hqc.TrainConfig(budget="15min", method="full", held_out=1, **tiny.SETTINGS)
+    cohort = hqc.Cohort.open(tiny_cohort)
+
+    def stop(event: dict) -> None:
+        if event["event"] == "progress" and event["step"] == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(hqc.HQCSegmentError):
+        hqc.finetune(cohort, config=config, out=tmp_path / "run", on_event=stop)
+    plan = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]
+    assert plan["steps"] >= FEWEST_STEPS
+    bundle = hqc.finetune(cohort, config=config, out=tmp_path / "run", resume=True)
+    assert bundle.manifest.training.steps == plan["steps"]
+
+
+class TestOutlook:
+    def test_where_dice_still_rises_more_time_is_advised(self):
+        said = outlook({step: step / 200 for step in range(10, 101, 10)}, dict.fromkeys(range(1, 101), 1.0))
+        assert "+0.200" in said
+        assert "more time" in said
+        assert "would probably bring more" in said
+
+    def test_where_dice_is_flat_it_is_not(self):
+        said = outlook({step: 0.8 for step in range(10, 101, 10)}, dict.fromkeys(range(1, 101), 1.0))
+        assert "more time would bring little" in said
+
+    def test_without_held_out_cases_only_the_loss_is_spoken_of(self):
+        said = outlook({}, {step: 1 / step for step in range(1, 101)})
+        assert "training loss fell" in said
+        assert "nobody knows" in said

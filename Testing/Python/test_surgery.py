@@ -1,0 +1,62 @@
+"""A network gets other outputs or inputs and keeps what it knows of those that stay."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from HQCSegmentLib.networks import NETWORKS, NetworkSpec, logits, specify, with_inputs, with_outputs
+from HQCSegmentLib.networks.surgery import NEW_OUTPUT_MARGIN
+
+NAMES = ["Liver", "Spleen", "Heart"]
+
+
+def built(name: str, *, dims: int = 2) -> tuple[nn.Module, NetworkSpec, torch.Tensor]:
+    """A network of three structures, its specification, and images for it."""
+    spec = specify(name, dims=dims, preset="small", in_channels=2, out_channels=4)
+    side = 2 * spec.divisor
+    images = torch.randn((1, 2, *[side] * dims), generator=torch.Generator().manual_seed(0))
+    return spec.build_seeded(1).eval(), spec, images
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_added_structures_change_nothing_for_those_that_were_there(name: str):
+    network, spec, images = built(name)
+    wanted = ["Spleen", "Kidney", "Liver", "Heart"]
+    changed, changed_spec = with_outputs(network, spec, names=NAMES, wanted=wanted)
+    with torch.inference_mode():
+        before, after = logits(network, images), logits(changed, images)
+    assert changed_spec.out_channels == after.shape[1] == 5
+    for index, structure in enumerate(["background", *wanted]):
+        if structure == "Kidney":
+            torch.testing.assert_close(after[:, index], before[:, 0] - NEW_OUTPUT_MARGIN, atol=1e-5, rtol=1e-5)
+        else:
+            old = ["background", *NAMES].index(structure)
+            torch.testing.assert_close(after[:, index], before[:, old], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_structures_may_be_left_out(name: str):
+    network, spec, images = built(name)
+    changed, _ = with_outputs(network, spec, names=NAMES, wanted=["Heart", "Liver"])
+    with torch.inference_mode():
+        assert logits(changed, images).shape[1] == 3
+    if name != "unet":  # whose last layer mixes the outputs of the one before
+        with torch.inference_mode():
+            torch.testing.assert_close(logits(changed, images), logits(network, images)[:, [0, 3, 1]])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_added_image_changes_nothing_before_training(name: str):
+    network, spec, images = built(name)
+    changed, changed_spec = with_inputs(network, spec, names=["CT", "PET"], wanted=["MR", "CT", "PET"])
+    more = torch.cat([torch.randn_like(images[:, :1]), images], dim=1)
+    with torch.inference_mode():
+        torch.testing.assert_close(logits(changed, more), logits(network, images), atol=1e-5, rtol=1e-5)
+    assert changed_spec.in_channels == 3
+
+
+def test_the_same_structures_give_the_same_network():
+    network, spec, _ = built("unet", dims=3)
+    assert with_outputs(network, spec, names=NAMES, wanted=NAMES) == (network, spec)
