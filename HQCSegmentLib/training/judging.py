@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from HQCSegmentLib.bundle import Inference
+from HQCSegmentLib.cohort import LabelMap
 from HQCSegmentLib.evaluation.metrics import compare_masks, dice_per_structure
 from HQCSegmentLib.inference import winning_outputs
 from HQCSegmentLib.training.preparing import JudgedCase
@@ -24,13 +24,13 @@ class Judgement:
         case: Alias of the case.
         dice: Of each drawn structure.
         surface_dice: Of each drawn structure, at `evaluation.metrics.TOLERANCE_MM`; empty if not asked for.
-        prediction: Output indices on the image's own grid, (i, j, k), uint16.
+        prediction: Output indices on the image's own grid, (i, j, k).
     """
 
     case: str
     dice: dict[str, float]
     surface_dice: dict[str, float]
-    prediction: npt.NDArray[np.uint16]
+    prediction: LabelMap
 
 
 def judge(
