@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from HQCSegmentLib.cli import adapter, check, circuits, compare, demo, doctor, evaluate, segment, train
+from HQCSegmentLib.cli import adapter, check, circuits, compare, demo, doctor, evaluate, segment, send, train
 from HQCSegmentLib.cli.failures import report
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("check")(check.check)
 app.command("train")(train.train)
 app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
+app.command("send")(send.send)
 app.command("compare")(compare.compare)
 app.command("circuits")(circuits.circuits)
 app.add_typer(adapter.app, name="adapter")

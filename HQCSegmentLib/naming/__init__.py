@@ -2,6 +2,7 @@
 
 from HQCSegmentLib.naming.catalogue import PALETTE, CatalogueEntry, catalogue, structure_for
 from HQCSegmentLib.naming.matching import Match, Proposal, Side, propose, side_of
+from HQCSegmentLib.naming.short_names import short_name, short_names
 from HQCSegmentLib.naming.table import LEFT_OUT, TABLE, read_table, write_table
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "catalogue",
     "propose",
     "read_table",
+    "short_name",
+    "short_names",
     "side_of",
     "structure_for",
     "write_table",

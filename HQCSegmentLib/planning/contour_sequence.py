@@ -20,6 +20,13 @@ file.
 """
 
 
+CLOSED = "CLOSED_PLANAR"
+"""Contours that each enclose an area of their own."""
+
+CLOSED_XOR = "CLOSEDPLANAR_XOR"
+"""Contours of a slice that are combined by exclusive or: a hole is a contour in a contour."""
+
+
 @dataclass(frozen=True)
 class Contour:
     """One closed contour.
@@ -28,11 +35,13 @@ class Contour:
         points: LPS millimetres, shape (points, 3), the first not repeated at the end.
         sop_class_uid: Kind of the image that it is drawn on.
         sop_instance_uid: That image.
+        geometric_type: Contour Geometric Type (3006,0042).
     """
 
     points: FloatArray
     sop_class_uid: str
     sop_instance_uid: str
+    geometric_type: str = CLOSED
 
 
 def encode_contours(contours: Iterable[Contour]) -> bytes:
@@ -47,7 +56,7 @@ def _contour(contour: Contour, number: int) -> bytes:
     coordinates = "\\".join([f"%.{COORDINATE_DIGITS}f"] * len(values)) % tuple(values)
     return (
         _element(0x3006, 0x0016, _item(image))  # Contour Image Sequence
-        + _text(0x3006, 0x0042, "CLOSED_PLANAR")  # Contour Geometric Type
+        + _text(0x3006, 0x0042, contour.geometric_type)  # Contour Geometric Type
         + _text(0x3006, 0x0046, str(len(contour.points)))  # Number of Contour Points
         + _text(0x3006, 0x0048, str(number))  # Contour Number
         + _text(0x3006, 0x0050, coordinates)  # Contour Data

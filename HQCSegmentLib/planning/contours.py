@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from HQCSegmentLib.imaging.geometry import FloatArray
 
+Rings = list[FloatArray]
+"""Of one connected part: its outer ring, then the rings of its holes."""
+
 _SIDES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
 """Steps (i, j) from a voxel to its neighbours, in turn: the outline past one side runs in the direction of the next."""
 
@@ -26,15 +29,63 @@ def outlines(mask: npt.NDArray[np.bool_]) -> list[FloatArray]:
     Returns:
         Vertices in voxel indices (i, j), each of shape (points, 2), the first not repeated at the end.
     """
+    return [keyhole(rings) for rings in trace_mask(mask)]
+
+
+def trace_mask(mask: npt.NDArray[np.bool_]) -> list[Rings]:
+    """Rings of every connected part of a binary slice, halfway between the centres of inner and outer voxels.
+
+    A part is connected along voxel edges, not across corners. Filling all rings by the even-odd rule gives the mask.
+
+    Args:
+        mask: Slice with axes (i, j).
+
+    Returns:
+        Of each part the outer ring first, then its holes: vertices in voxel indices, shape (points, 2), the first not
+        repeated at the end.
+    """
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return []
     corner = np.array([rows[0], columns[0]], float)
-    rings_of_parts = _rings(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    return [_keyhole(rings) + corner for rings in rings_of_parts]
+    parts = _rings(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return [[ring + corner for ring in rings] for rings in parts]
 
 
-def _rings(mask: npt.NDArray[np.bool_]) -> list[list[FloatArray]]:
+def trace_probability(probability: npt.NDArray[np.floating], *, level: float = 0.5) -> list[Rings]:
+    """Rings around where a slice of probabilities exceeds a level, interpolated between the centres of voxels.
+
+    Args:
+        probability: Slice with axes (i, j), 0 to 1.
+        level: Inside is what is above it.
+
+    Returns:
+        As `trace_mask`.
+    """
+    from skimage.measure import find_contours, points_in_poly
+
+    # A margin of nothing closes the rings of parts that reach the border of the image.
+    found = find_contours(np.pad(np.asarray(probability, np.float64), 1), level, fully_connected="low")
+    rings = [ring[:-1] - 1 for ring in found if len(ring) > 3]
+    areas = [_area(ring) for ring in rings]
+    # Walks have the higher values on one side, so holes run the other way round.
+    outer = sorted((place for place, area in enumerate(areas) if area < 0), key=lambda place: abs(areas[place]))
+    parts = {place: [rings[place]] for place in outer}
+    for place, area in enumerate(areas):
+        if area > 0:
+            owner = next((one for one in outer if points_in_poly(rings[place][:1], rings[one])[0]), None)
+            if owner is not None:
+                parts[owner].append(rings[place])
+    return list(parts.values())
+
+
+def _area(ring: FloatArray) -> float:
+    """Area of a polygon, negative where it runs clockwise in (i, j)."""
+    following = np.roll(ring, -1, axis=0)
+    return float(ring[:, 0] @ following[:, 1] - ring[:, 1] @ following[:, 0]) / 2
+
+
+def _rings(mask: npt.NDArray[np.bool_]) -> list[Rings]:
     """Of every connected part its outer ring and the rings of its holes, the outer ring first.
 
     A ring is a walk over the places between an inner voxel and an outer neighbour. From each place there is one
@@ -67,7 +118,7 @@ def _rings(mask: npt.NDArray[np.bool_]) -> list[list[FloatArray]]:
     ends = np.cumsum(np.add.reduceat(turns[order].astype(int), starts))
     rings = np.split(places[order][turns[order]], ends[:-1])
 
-    parts: dict[int, list[FloatArray]] = {}
+    parts: dict[int, Rings] = {}
     # Walks begin in the order of the voxels, and the first voxel of a part lies on its outer ring.
     for part, ring in zip(label(padded)[0].ravel()[voxel[order[starts]]].tolist(), rings, strict=True):
         parts.setdefault(part, []).append(ring)
@@ -95,7 +146,7 @@ def _walks(following: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray
     return np.array(order, np.int64), np.array(lengths, np.int64)
 
 
-def _keyhole(rings: Sequence[FloatArray]) -> FloatArray:
+def keyhole(rings: Sequence[FloatArray]) -> FloatArray:
     """Join an outer ring and the holes in it to one polygon, by the shortest cuts between their vertices."""
     if len(rings) == 1:
         return rings[0]

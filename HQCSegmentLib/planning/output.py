@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.imaging import Grid, Image, Reorientation, Segmentation, Structure
+from HQCSegmentLib.imaging.image_files import image_stem
+
 if TYPE_CHECKING:
-    from HQCSegmentLib.imaging import Image, Segmentation
+    from HQCSegmentLib.planning.contour_options import ContourOptions
 
 
 class OutputFormat(StrEnum):
@@ -76,3 +84,73 @@ def write_segmentation(folder: Path, name: str, segmentation: Segmentation, outp
 
         write_array(path, segmentation.array, segmentation.affine)
     return path
+
+
+def write_label_map(
+    path: str | Path,
+    *,
+    label_map: str | Path,
+    series: str | Path,
+    names: Mapping[int, str] | None = None,
+    structures: Sequence[Structure] | None = None,
+    existing: str | Path | None = None,
+    options: ContourOptions | None = None,
+) -> Path:
+    """Write a label map file as RT Structure Set or DICOM SEG of the DICOM series that it was made on.
+
+    Args:
+        path: File to write; a name that ends with `.seg.dcm` makes a DICOM SEG, every other an RT Structure Set.
+        label_map: NIfTI, NRRD or MetaImage file with the voxels of the series; axes may be exchanged or reversed.
+        series: Folder of the DICOM series.
+        names: Names by value, from which types, colors and codes follow where they are known.
+        structures: Structures with names, types, colors and codes, in place of `names`.
+        existing: Structure set to add the structures to; it is not changed.
+        options: How contours are written.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: if a file cannot be read, the label map is not on the grid of the series, or it holds values that
+            have no name.
+    """
+    from HQCSegmentLib.imaging import read_label_map
+    from HQCSegmentLib.imaging.dicom_series import read_series
+    from HQCSegmentLib.naming import structure_for
+
+    path = Path(path)
+    image = read_series(Path(series), name=image_stem(Path(label_map)))
+    labels = on_grid(read_label_map(Path(label_map)), image.grid, name=image.name)
+    listed = tuple(structures or (structure_for(name, value) for value, name in sorted((names or {}).items())))
+    unnamed = sorted(set(np.unique(labels).tolist()) - {0, *(structure.value for structure in listed)})
+    if unnamed:
+        msg = f"{image.name}: the label map {label_map} holds the value(s) {unnamed} that no name is given for."
+        raise InputError(msg)
+    segmentation = Segmentation(labels, image.affine, listed, image.name, image.series)
+    if path.name.endswith(SUFFIXES[OutputFormat.seg]):
+        from HQCSegmentLib.planning.dicom_seg import write_dicom_seg
+
+        write_dicom_seg(path, segmentation)
+    else:
+        from HQCSegmentLib.planning.rtstruct import write_rtstruct
+
+        write_rtstruct(path, segmentation, options=options, existing=None if existing is None else Path(existing))
+    return path
+
+
+def on_grid(label_map: Image, grid: Grid, *, name: str) -> npt.NDArray[np.unsignedinteger]:
+    """Voxels of a label map in the order of a grid of the same voxels; axes may be exchanged or reversed.
+
+    Programs differ in the order: a left-handed NIfTI is re-ordered by 3D Slicer, DICOM slices may be read downwards.
+
+    Raises:
+        InputError: if the voxels are not the same.
+    """
+    there, wanted = Reorientation.to_ras(label_map.affine), Reorientation.to_ras(grid.affine)
+    if not label_map.grid.reoriented(there).same_as(grid.reoriented(wanted)):
+        msg = (
+            f"{name}: the label map with {label_map.array.shape} voxels does not lie on the voxels of the DICOM series "
+            f"with {grid.shape}; export it in the geometry of the series."
+        )
+        raise InputError(msg)
+    return np.ascontiguousarray(wanted.undo(there.apply(label_map.array)))
