@@ -222,8 +222,8 @@ def _check(status: Dataset, file: Path, server: Server, where: str) -> None:
 
     if "Status" not in status:
         msg = (
-            f"{server} ended the connection or did not answer in time at {file.name}; {where}. It may not take files from "
-            f"the AE title {server.calling_title} (--calling-ae): ask its administrator, or look at its log."
+            f"{server} ended the connection or did not answer in time at {file.name}; {where}. It may not take files "
+            f"from the AE title {server.calling_title} (--calling-ae): ask its administrator, or look at its log."
         )
         raise WorkError(msg)
     if code_to_category(status.Status) in ("Success", "Warning"):
