@@ -19,6 +19,7 @@ REQUIREMENTS = (
     "scikit-image>=0.25",
     "SimpleITK>=2.4",
     "pydicom>=3.0.1",
+    "pynetdicom>=3.0.4",
     "highdicom>=0.27",
     "safetensors>=0.5",
     "pydantic>=2.10",
