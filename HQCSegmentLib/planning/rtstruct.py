@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import replacing
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.segmentation import Segmentation
-from HQCSegmentLib.imaging.structure import Structure
 from HQCSegmentLib.planning.contour_options import ContourOptions
 from HQCSegmentLib.planning.contour_sequence import CLOSED, CLOSED_XOR, Contour, encode_contours
 from HQCSegmentLib.planning.contours import Rings, keyhole, trace_mask, trace_probability
@@ -65,12 +64,15 @@ def write_rtstruct(
         dataset, image_class = new_structure_set(series)
     else:
         dataset, image_class = existing_structure_set(Path(existing), series, name=segmentation.name)
-    traced = (
-        NewRoi(structure, _contours(structure, segmentation, series, image_class, options, probabilities))
-        for structure in segmentation.structures
-    )
-    for roi in traced:
-        roi.add_to(dataset, series)
+    places = _places(segmentation)
+    for structure in segmentation.structures:
+        slices = (
+            _mask_slices(segmentation.array, structure.value, places.get(structure.value))
+            if structure.name not in probabilities
+            else _probability_slices(probabilities[structure.name])
+        )
+        contours = _contours(slices, segmentation, series, image_class, options)
+        NewRoi(structure, encode_contours(contours)).add_to(dataset, series)
     with replacing(Path(path)) as temporary:
         pydicom.dcmwrite(
             temporary, dataset, implicit_vr=True, little_endian=True, enforce_file_format=True, overwrite=True
@@ -89,30 +91,51 @@ def _checked(probabilities: Probabilities, segmentation: Segmentation) -> Probab
     return probabilities
 
 
+def _places(segmentation: Segmentation) -> dict[int, tuple[slice, ...]]:
+    """Smallest box around each structure, by value, found in one pass."""
+    from scipy.ndimage import find_objects
+
+    # In the order of memory, which is the fastest.
+    found = find_objects(segmentation.array.T)
+    return {value: place[::-1] for value, place in enumerate(found, start=1) if place is not None}
+
+
+def _mask_slices(labels: npt.NDArray, value: int, place: tuple[slice, ...] | None) -> Iterator[tuple[int, list[Rings]]]:
+    """Slices on which a structure has voxels, and its rings there."""
+    if place is None:
+        return
+    i, j, k = (one.start for one in place)
+    corner = np.array([i, j], float)
+    # A slice is one piece of memory then.
+    inside = np.ascontiguousarray((labels[place] == value).transpose(2, 0, 1))
+    for number, mask in enumerate(inside, start=k):
+        parts = trace_mask(mask)
+        if parts:
+            yield number, [[ring + corner for ring in rings] for rings in parts]
+
+
+def _probability_slices(probability: npt.NDArray[np.floating]) -> Iterator[tuple[int, list[Rings]]]:
+    """Slices on which a probability exceeds one half, and the rings there."""
+    for k in np.flatnonzero((probability > 0.5).any(axis=(0, 1))).tolist():
+        yield k, trace_probability(probability[:, :, k])
+
+
 def _contours(
-    structure: Structure,
+    slices: Iterable[tuple[int, list[Rings]]],
     segmentation: Segmentation,
     series: SeriesReference,
     image_class: str,
     options: ContourOptions,
-    probabilities: Probabilities,
-) -> bytes:
-    """Contours of one structure on all slices, encoded; nothing where it has no voxels."""
-    probability = probabilities.get(structure.name)
-    inside = segmentation.array == structure.value if probability is None else probability > 0.5
+) -> Iterator[Contour]:
+    """Contours of one structure on all slices."""
     spacing = segmentation.grid.spacing
-    contours = []
-    for k in np.flatnonzero(inside.any(axis=(0, 1))).tolist():
-        parts = trace_mask(inside[:, :, k]) if probability is None else trace_probability(probability[:, :, k])
+    for k, traced in slices:
         parts = simplified(
-            parts, spacing=(spacing[0], spacing[1]), tolerance_mm=options.simplify_mm, lowest_dice=options.lowest_dice
+            traced, spacing=(spacing[0], spacing[1]), tolerance_mm=options.simplify_mm, lowest_dice=options.lowest_dice
         )
         polygons, kind = _polygons(parts, options)
-        contours += [
-            Contour(points, image_class, series.sop_instance_uids[k], kind)
-            for points in _in_patient(polygons, k, segmentation.affine)
-        ]
-    return encode_contours(contours)
+        for points in _in_patient(polygons, k, segmentation.affine):
+            yield Contour(points, image_class, series.sop_instance_uids[k], kind)
 
 
 def _polygons(parts: list[Rings], options: ContourOptions) -> tuple[list[FloatArray], str]:
