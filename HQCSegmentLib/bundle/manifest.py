@@ -65,6 +65,9 @@ class Manifest(BaseModel):
         if len(self.inference.window) != self.network.dims:
             msg = f"the window {self.inference.window} does not fit a network of {self.network.dims} dimensions"
             raise ValueError(msg)
+        if self.network.in_channels != len(self.preprocessing.channels):
+            msg = f"{len(self.preprocessing.channels)} channels for a network that takes {self.network.in_channels}"
+            raise ValueError(msg)
         return self
 
     @property
@@ -80,6 +83,7 @@ def monai_metadata(manifest: Manifest) -> dict[str, Any]:
     import torch
 
     channels = {"0": "background"} | {str(i): s.name for i, s in enumerate(manifest.labels, start=1)}
+    images = manifest.preprocessing.channels
     return {
         "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
         "meta_schema_20240725.json",
@@ -96,12 +100,12 @@ def monai_metadata(manifest: Manifest) -> dict[str, Any]:
             "inputs": {
                 "image": {
                     "type": "image",
-                    "format": "hounsfield" if manifest.preprocessing.normalization == "ct" else "magnitude",
+                    "format": "hounsfield" if all(one.normalization == "ct" for one in images) else "magnitude",
                     "num_channels": manifest.network.in_channels,
                     "spatial_shape": list(manifest.inference.window),
                     "dtype": "float32",
                     "is_patch_data": True,
-                    "channel_def": {"0": "image"},
+                    "channel_def": {str(number): one.name for number, one in enumerate(images)},
                 }
             },
             "outputs": {

@@ -27,7 +27,7 @@ def model_card(manifest: Manifest) -> str:
             "",
             "## What it does",
             "",
-            f"Labels {len(manifest.labels)} structure(s) in a {'CT' if manifest.fingerprint.hounsfield else 'volume'} "
+            f"Labels {len(manifest.labels)} structure(s) in {_images(manifest)} "
             f"with the MONAI network `{network.name}` ({network.dims}D), working at {spacing} mm.",
             "",
             "| value | structure | type | held-out Dice |",
@@ -49,6 +49,14 @@ def model_card(manifest: Manifest) -> str:
             "",
         ]
     )
+
+
+def _images(manifest: Manifest) -> str:
+    """What the model looks at, in words."""
+    channels = manifest.fingerprint.channels
+    if len(channels) == 1:
+        return "a CT" if channels[0].hounsfield else "a volume"
+    return f"{len(channels)} images of a patient ({', '.join(channel.name for channel in channels)}, in this order)"
 
 
 def _dice(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,11 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.planning.output import OutputFormat, check_source, write_segmentation
 
 if TYPE_CHECKING:
-    from HQCSegmentLib.imaging import Segmentation
+    from HQCSegmentLib.imaging import Image, Segmentation
+
+
+JOINT = "+"
+"""Joins the images of one patient on the command line."""
 
 
 def segment(
@@ -21,7 +26,11 @@ def segment(
     bundle: Annotated[Path, typer.Argument(help="Model bundle.", show_default=False)],
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT...", help="Image files or DICOM folders.", show_default=False),
+        typer.Argument(
+            metavar="INPUT...",
+            help="Image files or DICOM folders; several images of one patient joined by +.",
+            show_default=False,
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
@@ -36,11 +45,15 @@ def segment(
     Results are named after the inputs and lie in the inputs' own geometry. A failed input does not stop the others;
     the exit code is then 2 if every failure is a wrong input, else 1.
 
+    A model of several channels needs as many images of each patient, joined by + in the order of the channels. Results
+    lie on the first; the others may have another grid in the same coordinates.
+
     Example: hqcsegment segment run1/bundle patient7.nii.gz --out results --format nifti --format nrrd
+
+    Example: hqcsegment segment petct/bundle p7_ct.nii.gz+p7_pet.nii.gz p8/CT+p8/PET --out results
     """
     from HQCSegmentLib.bundle import Bundle
     from HQCSegmentLib.devices import choose_device
-    from HQCSegmentLib.inference import open_image
     from HQCSegmentLib.inference import segment as segment_image
 
     model = Bundle.open(bundle)
@@ -51,7 +64,7 @@ def segment(
     failures = []
     for number, (source, name) in enumerate(zip(inputs, names, strict=True), start=1):
         try:
-            image = open_image(source, name=name)
+            image = open_patient(source, name=name, channels=model.manifest.preprocessing.names)
             for kind in chosen:
                 check_source(image, kind, name=str(source))
             result = segment_image(model, image, device=device)
@@ -86,15 +99,34 @@ def check_folder(out: Path) -> None:
         raise InputError(in_the_way(there))
 
 
+def images_of(source: Path) -> list[Path]:
+    """Images of one patient: the parts of a path that are joined by +."""
+    if JOINT not in str(source) or source.exists():
+        return [source]
+    return [Path(part) for part in str(source).split(JOINT)]
+
+
+def open_patient(source: Path, *, name: str, channels: Sequence[str]) -> Image:
+    """Image of one patient, with all channels that a model needs.
+
+    Raises:
+        InputError: if an image cannot be read, or there are not as many as channels.
+    """
+    from HQCSegmentLib.inference import open_image
+
+    return open_image([*images_of(source)], name=name, channels=channels)
+
+
 def output_names(inputs: list[Path]) -> list[str]:
-    """One name for each input: the file or folder name without suffix.
+    """One name for each input: the (first) file or folder name without suffix.
 
     Raises:
         InputError: if two inputs would be written to the same name.
     """
     from HQCSegmentLib.imaging.image_files import image_stem
 
-    names = [image_stem(path) if path.is_file() else path.resolve().name for path in inputs]
+    firsts = [images_of(path)[0] for path in inputs]
+    names = [image_stem(path) if path.is_file() else path.resolve().name for path in firsts]
     for name in names:
         if names.count(name) > 1:
             msg = f"two inputs are named {name!r}, so one result would replace the other; segment them separately."

@@ -13,7 +13,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from HQCSegmentLib.cohort import preprocessing as preparing
 from HQCSegmentLib.cohort import resampling
-from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, prepare, prepare_label
+from HQCSegmentLib.cohort.preprocessing import Prepared, Preprocessing, check_channels, prepare, prepare_label
 from HQCSegmentLib.files import replacing
 from HQCSegmentLib.imaging import Image, Reorientation
 
@@ -69,13 +69,15 @@ class Cache:
         """
         reorientation = Reorientation.to_ras(image.affine)
         target = image.grid.reoriented(reorientation).resampled(settings.spacing)
-        key = _key(image.array, image.affine, settings.model_dump_json())
-        array = self._array(key, lambda: prepare(image, settings).array, shape=target.shape, dtype=np.float32)
+        check_channels(image, settings.names)
+        key = _key(image.channels, image.affine, settings.model_dump_json())
+        shape = (len(image.channels), *target.shape)
+        array = self._array(key, lambda: prepare(image, settings).array, shape=shape, dtype=np.float32)
         return Prepared(array, target, image.grid, reorientation)
 
     def prepare_label(self, label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDArray[np.uint16]:
         """As `cohort.prepare_label`; the array is mapped from disk, private to this process."""
-        key = _key(label, prepared.source.affine, repr(prepared.grid.shape))
+        key = _key([label], prepared.source.affine, repr(prepared.grid.shape))
         make = functools.partial(prepare_label, label, prepared)
         return self._array(key, make, shape=prepared.grid.shape, dtype=label.dtype)
 
@@ -135,13 +137,14 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDA
     return array if array.shape == tuple(shape) and array.dtype == dtype else None
 
 
-def _key(array: npt.NDArray, affine: npt.NDArray, settings: str) -> str:
+def _key(arrays: Sequence[npt.NDArray], affine: npt.NDArray, settings: str) -> str:
     """Hash of voxels, geometry, settings and code."""
     digest = hashlib.sha256(_code())
-    digest.update(f"{array.dtype.str} {array.shape} {settings}".encode())
+    digest.update(f"{[array.dtype.str for array in arrays]} {arrays[0].shape} {settings}".encode())
     digest.update(np.ascontiguousarray(affine, np.float64).tobytes())
-    # Images lie with their slices apart in memory: the transposed array is often contiguous, and the same voxels.
-    digest.update(np.ascontiguousarray(array.T).data)
+    for array in arrays:
+        # Images lie with their slices apart in memory: the transposed array is often contiguous, and the same voxels.
+        digest.update(np.ascontiguousarray(array.T).data)
     return digest.hexdigest()
 
 

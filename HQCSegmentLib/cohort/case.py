@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from HQCSegmentLib.cohort.rasterize import Box, empty_volume
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Structure, read_image, read_label_map
+from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Source, Structure, join, read_label_map
 from HQCSegmentLib.imaging.dicom_folder import SeriesSummary
-from HQCSegmentLib.imaging.dicom_series import read_series
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,8 @@ class Case:
         renamed: Name in the cohort by the name that the structure set of this case has; "-" where it is not used.
         revalued: Value in the cohort by the value that the label map file has; 0 where it is not used.
         series: Which series of the folder `image`, where several were there to choose from.
+        others: Further channels of the image.
+        volumes: How many volumes the file `image` holds, each a channel, as the Decathlon has it.
         present: Names in the files of the structures that were looked for in this case and may be empty; others are
             unknown. None where the label says so itself: all of a label map, the drawn ones of a DICOM file.
     """
@@ -39,17 +40,18 @@ class Case:
     renamed: Mapping[str, str] = field(default_factory=dict)
     revalued: Mapping[int, int] = field(default_factory=dict)
     series: SeriesSummary | None = None
+    others: tuple[Source, ...] = ()
+    volumes: int = 1
     present: frozenset[str] | None = None
 
     def read_image(self) -> Image:
-        """The image.
+        """The image, with all its channels.
 
         Raises:
-            InputError: if it cannot be read.
+            InputError: if one cannot be read, or they do not belong together.
         """
-        if self.image.is_dir():
-            return read_series(self.image, name=self.name, series=self.series)
-        return read_image(self.image, name=self.name)
+        first = Source(self.image, self.series).read(name=self.name, volumes=self.volumes)
+        return join([first, *(other.read(name=self.name) for other in self.others)])
 
     def read(self, structures: Mapping[int, str]) -> LabelledCase:
         """Image and label map.

@@ -9,6 +9,7 @@ from pathlib import Path
 from HQCSegmentLib.cohort.aliases import without_identity
 from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.layouts import LAYOUTS, Found
+from HQCSegmentLib.cohort.preprocessing import ONLY_CHANNEL
 from HQCSegmentLib.cohort.renaming import rename
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.naming import TABLE
@@ -32,6 +33,7 @@ class Cohort:
         structures: Structure names by label value, in order of value: TG-263 names where the local name is certain
             or the table of names gives one, else the local names.
         local_names: Names as the files have them.
+        channels: What the images of a case are, such as CT and PET.
         notes: Sentences on aliases of patients, and on which series and structure sets were chosen where a folder
             holds several.
     """
@@ -42,6 +44,7 @@ class Cohort:
     structures: dict[int, str]
     local_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = (ONLY_CHANNEL,)
 
     @classmethod
     def open(cls, path: str | Path) -> Cohort:
@@ -98,7 +101,8 @@ class Cohort:
         protected, notes = without_identity(named.cases, found.notes)
         cases = tuple(sorted(protected, key=lambda case: case.name))
         local_names = tuple(found.structures.values())
-        return cls(path, found.layout, cases, dict(sorted(named.structures.items())), local_names, notes)
+        structures = dict(sorted(named.structures.items()))
+        return cls(path, found.layout, cases, structures, local_names, notes, found.channels)
 
     def subset(self, names: Iterable[str]) -> Cohort:
         """The same cohort with only the named cases.

@@ -1,18 +1,19 @@
 """From an image as it comes to the array that a network sees, and back to the image's own geometry.
 
 The steps are: axes exchanged and flipped to be nearest to RAS (exact), resampled to the plan's spacing over exactly
-the same box, intensities normalised. The way back undoes them in reverse, so that a result always carries the
-input's own affine and shape.
+the same box, intensities normalised, each channel by itself. The way back undoes them in reverse, so that a result
+always carries the input's own affine and shape.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from HQCSegmentLib.cohort.resampling import resample_image, resample_label
 from HQCSegmentLib.errors import InputError
@@ -22,12 +23,16 @@ IMAGE_PERCENTILES = (0.5, 99.5)
 """Per-image clipping before z-scoring: single bright voxels (vessels, artefacts) would flatten everything else."""
 
 
-class Preprocessing(BaseModel):
-    """How images are prepared; stored in the bundle, so that segmenting does exactly what training did."""
+ONLY_CHANNEL = "image"
+"""Name of the channel where each case has one image."""
+
+
+class Channel(BaseModel):
+    """How the intensities of one channel are prepared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    spacing: tuple[float, float, float] = Field(description="target spacing along R, A, S in mm")
+    name: str = Field(default=ONLY_CHANNEL, min_length=1, description="what the image is, such as CT, PET or T1")
     normalization: Literal["ct", "zscore"] = Field(
         description="ct: clip to [low, high] HU and use the cohort's mean and deviation; zscore: each image by its own"
     )
@@ -37,13 +42,43 @@ class Preprocessing(BaseModel):
     deviation: float = Field(default=1.0, gt=0, description="deviation of intensities inside structures, for ct")
 
 
+class Preprocessing(BaseModel):
+    """How images are prepared; stored in the bundle, so that segmenting does exactly what training did.
+
+    The normalisation of a single channel may also be given beside the spacing, as bundles of earlier versions have it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spacing: tuple[float, float, float] = Field(description="target spacing along R, A, S in mm")
+    channels: tuple[Channel, ...] = Field(min_length=1, description="images of a case, in the order of the network")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_channel(cls, content: Any) -> Any:
+        return in_channels(content, Channel.model_fields)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the channels are."""
+        return tuple(channel.name for channel in self.channels)
+
+
+def in_channels(content: Any, names: Collection[str]) -> Any:
+    """Settings of the only channel, given beside others, as a list of channels."""
+    if not isinstance(content, Mapping) or "channels" in content:
+        return content
+    channel = {name: value for name, value in content.items() if name in names}
+    return {name: value for name, value in content.items() if name not in names} | {"channels": [channel]}
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """An image ready for a network.
 
     Attributes:
-        array: float32, axes (R, A, S) up to obliqueness.
-        grid: Grid of `array`.
+        array: float32, (channels, R, A, S), the latter up to obliqueness.
+        grid: Grid of a channel of `array`.
         source: Grid of the image as it came.
         reorientation: Exchange and flips of axes between the two.
     """
@@ -58,16 +93,37 @@ def prepare(image: Image, preprocessing: Preprocessing) -> Prepared:
     """Reorient, resample and normalise one image.
 
     Raises:
-        InputError: if it holds values that are not finite, or one value only.
+        InputError: if it has another number of channels than is prepared for, or a channel holds values that are not
+            finite, or one value only.
     """
-    _check_content(image)
+    check_channels(image, preprocessing.names)
+    for channel in image.channels:
+        _check_content(channel, name=image.name)
     reorientation = Reorientation.to_ras(image.affine)
     oriented = image.grid.reoriented(reorientation)
     target = oriented.resampled(preprocessing.spacing)
-    array = reorientation.apply(image.array)
-    resampled = array.astype(np.float32) if target.shape == oriented.shape else resample_image(array, target.shape)
-    normalised = np.ascontiguousarray(_normalise(resampled, preprocessing, name=image.name))
-    return Prepared(normalised, target, image.grid, reorientation)
+    prepared = []
+    for channel, how in zip(image.channels, preprocessing.channels, strict=True):
+        array = reorientation.apply(channel)
+        resampled = array.astype(np.float32) if target.shape == oriented.shape else resample_image(array, target.shape)
+        prepared.append(np.ascontiguousarray(_normalise(resampled, how, name=image.name)))
+    together = prepared[0][None] if len(prepared) == 1 else np.stack(prepared)
+    return Prepared(together, target, image.grid, reorientation)
+
+
+def check_channels(image: Image, names: Sequence[str]) -> None:
+    """Refuse an image with another number of channels than there are names.
+
+    Raises:
+        InputError: saying what is needed and what is there.
+    """
+    if len(image.channels) != len(names):
+        needed = "one image"
+        if len(names) > 1:
+            needed = f"{len(names)} images ({', '.join(names)}, in this order, on the command line joined by +)"
+        there = "one is" if len(image.channels) == 1 else f"{len(image.channels)} are"
+        msg = f"case {image.name}: the model needs {needed} of each patient, but {there} given."
+        raise InputError(msg)
 
 
 def prepare_label(label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDArray[np.uint16]:
@@ -78,20 +134,20 @@ def prepare_label(label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDAr
     return np.ascontiguousarray(array)
 
 
-def _check_content(image: Image) -> None:
+def _check_content(array: npt.NDArray, *, name: str) -> None:
     """Refuse an image with values that are not finite in single precision, or with one value only."""
     # The least and the largest are not finite where any value is not.
     with np.errstate(over="ignore"):
-        least, largest = np.float32(image.array.min()), np.float32(image.array.max())
+        least, largest = np.float32(array.min()), np.float32(array.max())
     if not np.isfinite([least, largest]).all():
-        msg = f"case {image.name}: the image holds values that are not finite numbers."
+        msg = f"case {name}: the image holds values that are not finite numbers."
         raise InputError(msg)
     if least == largest:
-        msg = f"case {image.name}: the image has the same value everywhere."
+        msg = f"case {name}: the image has the same value everywhere."
         raise InputError(msg)
 
 
-def _normalise(array: npt.NDArray[np.float32], how: Preprocessing, *, name: str) -> npt.NDArray[np.float32]:
+def _normalise(array: npt.NDArray[np.float32], how: Channel, *, name: str) -> npt.NDArray[np.float32]:
     if how.normalization == "ct":
         result = np.clip(array, np.float32(how.low), np.float32(how.high))
         result -= np.float32(how.mean)

@@ -1,5 +1,6 @@
 """Volumes in patient space: images, label maps, structures, and where their voxels are."""
 
+from HQCSegmentLib.imaging.channels import Source, join
 from HQCSegmentLib.imaging.dicom_reference import SeriesReference
 from HQCSegmentLib.imaging.geometry import GRID_TOLERANCE_VOXELS, Grid, Reorientation
 from HQCSegmentLib.imaging.image import Image
@@ -15,8 +16,10 @@ __all__ = [
     "Reorientation",
     "Segmentation",
     "SeriesReference",
+    "Source",
     "Structure",
     "Terminology",
+    "join",
     "read_image",
     "read_label_map",
     "write_array",

@@ -19,6 +19,10 @@ RTSTRUCT_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
 SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """SOP Class UIDs of Segmentation Storage and Label Map Segmentation Storage (DICOM PS3.4 B.5)."""
 
+_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class SeriesSummary:
@@ -30,6 +34,7 @@ class SeriesSummary:
         files: Its files, in order of name.
         sop_instance_uids: SOP Instance UIDs of the files, in the same order.
         frame_of_reference_uid: Of the first file; empty where it has none.
+        description: Series Description of the first file, to tell series by; it may say anything and is never shown.
     """
 
     modality: str
@@ -37,6 +42,7 @@ class SeriesSummary:
     files: tuple[Path, ...] = field(repr=False)
     sop_instance_uids: tuple[str, ...] = field(default=(), repr=False)
     frame_of_reference_uid: str = field(default="", repr=False)
+    description: str = field(default="", repr=False)
 
     @property
     def number_of_files(self) -> int:
@@ -75,9 +81,7 @@ def scan(folder: Path) -> DicomFolder:
     headers: dict[tuple[str, str], list[tuple[Path, Dataset]]] = {}
     structure_sets, segmentations = [], []
     for file in sorted(path for path in Path(folder).rglob("*") if not path.name.startswith(".") and path.is_file()):
-        header = read_tags(
-            file, ["SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "FrameOfReferenceUID"]
-        )
+        header = read_tags(file, _TAGS)
         if header is None:
             continue
         kind = header.get("SOPClassUID")
@@ -95,6 +99,7 @@ def scan(folder: Path) -> DicomFolder:
             tuple(file for file, _ in found),
             tuple(str(header.get("SOPInstanceUID", "")) for _, header in found),
             str(found[0][1].get("FrameOfReferenceUID") or ""),
+            str(found[0][1].get("SeriesDescription") or "").strip(),
         )
         for (modality, uid), found in headers.items()
     ]

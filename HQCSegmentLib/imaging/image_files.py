@@ -38,15 +38,16 @@ def image_stem(path: Path) -> str:
     return path.name[: -len(image_suffix(path) or "") or None]
 
 
-def read_image(path: Path, *, name: str | None = None) -> Image:
-    """Read one 3D scalar image.
+def read_image(path: Path, *, name: str | None = None, volumes: int = 1) -> Image:
+    """Read one 3D scalar image, or several on one grid that the file holds as a fourth axis or as components.
 
     Args:
         path: NIfTI, NRRD or MetaImage file.
         name: Alias of the case; the file name without suffix by default.
+        volumes: How many volumes the file must hold; each becomes a channel.
 
     Raises:
-        InputError: if the file is missing, unreadable, not scalar, not three-dimensional, or its axes are not
+        InputError: if the file is missing, unreadable, holds another number of volumes, or its axes are not
             perpendicular.
     """
     import SimpleITK as sitk
@@ -67,17 +68,30 @@ def read_image(path: Path, *, name: str | None = None) -> Image:
     if not _is_whole(path):
         msg = f"{name}: {path} cannot be read as an image (the file is cut off or damaged); copy or export it again."
         raise InputError(msg)
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        image = image[:, :, :, 0]
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        channels = image.GetNumberOfComponentsPerPixel()
+    parts = _volumes(image)
+    if len(parts) != volumes:
+        needed = "one 3D volume with one value per voxel is" if volumes == 1 else f"{volumes} 3D volumes are"
         msg = (
-            f"{name}: {path} holds {image.GetSize()} voxels with {channels} value(s) each; "
-            "one 3D volume with one value per voxel is needed."
+            f"{name}: {path} holds {image.GetSize()} voxels with {image.GetNumberOfComponentsPerPixel()} value(s) "
+            f"each; {needed} needed."
         )
         raise InputError(msg)
-    array, affine = from_simpleitk(image)
-    return Image(array, affine, name=name)
+    (array, affine), *others = (from_simpleitk(part) for part in parts)
+    return Image(array, affine, name=name, others=tuple(other for other, _ in others))
+
+
+def number_of_volumes(path: Path) -> int:
+    """How many 3D scalar images a file holds by its header; 1 where that cannot be read."""
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return 1
+    size, components = reader.GetSize(), reader.GetNumberOfComponents()
+    return size[3] * components if len(size) == 4 else components
 
 
 def read_label_map(path: Path, *, name: str | None = None) -> Image:
@@ -136,6 +150,20 @@ def from_simpleitk(image: SimpleITK.Image) -> tuple[npt.NDArray, FloatArray]:
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()
     return sitk.GetArrayFromImage(image).transpose(2, 1, 0), LPS_FROM_RAS @ lps
+
+
+def _volumes(image: SimpleITK.Image) -> list[SimpleITK.Image]:
+    """3D scalar images that an image holds; none where it is something else."""
+    import SimpleITK as sitk
+
+    if image.GetDimension() == 4:
+        volumes = [image[:, :, :, number] for number in range(image.GetSize()[3])]
+    else:
+        volumes = [image] if image.GetDimension() == 3 else []
+    if image.GetNumberOfComponentsPerPixel() == 1:
+        return volumes
+    components = range(image.GetNumberOfComponentsPerPixel())
+    return [sitk.VectorIndexSelectionCast(volume, index) for volume in volumes for index in components]
 
 
 def _is_whole(path: Path) -> bool:

@@ -21,7 +21,7 @@ class TrainingCase:
     """A prepared case.
 
     Attributes:
-        image: (R, A, S), float32, normalised.
+        image: (channels, R, A, S), float32, normalised.
         label: (R, A, S), uint16, indices of the network's outputs.
         known: (structures + 1,), bool.
         voxels: For each drawn output index, some of its voxels, (n, 3).
@@ -45,7 +45,7 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class Batch:
-    """images (batch, 1, ...), labels (batch, 1, ...) int64, known (batch, structures + 1) bool."""
+    """images (batch, channels, ...), labels (batch, 1, ...) int64, known (batch, structures + 1) bool."""
 
     images: Tensor
     labels: Tensor
@@ -110,20 +110,22 @@ class PatchSource:
             places = case.voxels[int(random.choice(list(case.voxels)))]
             centre = places[random.integers(len(places))]
         else:
-            centre = np.array([random.integers(side) for side in case.image.shape])
+            centre = np.array([random.integers(side) for side in case.label.shape])
         # Inside the image where it is large enough; a smaller image is padded evenly.
         starts = []
-        for middle, side, wanted in zip(centre, case.image.shape, size, strict=True):
+        for middle, side, wanted in zip(centre, case.label.shape, size, strict=True):
             jitter = random.integers(-(wanted // 4), wanted // 4 + 1)
             if side > wanted:
                 starts.append(int(np.clip(middle - wanted // 2 + jitter, 0, side - wanted)))
             else:
                 starts.append(-((wanted - side) // 2))
-        image = _window(case.image, starts, size, fill=float(case.image.min()))
+        # The lowest value of each channel, as prediction pads.
+        channels = [_window(channel, starts, size, fill=float(channel.min())) for channel in case.image]
+        image = channels[0][None] if len(channels) == 1 else np.stack(channels)
         label = _window(case.label.astype(np.int32), starts, size, fill=0)
         if len(self._patch) == 2:
             image, label = image[..., 0], label[..., 0]
-        return torch.from_numpy(image)[None], torch.from_numpy(label)[None]
+        return torch.from_numpy(image), torch.from_numpy(label)[None]
 
 
 def _window(array: npt.NDArray, starts: Sequence[int], size: Sequence[int], *, fill: float) -> npt.NDArray:

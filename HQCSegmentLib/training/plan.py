@@ -53,14 +53,17 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         config.network or "unet",
         dims=config.dims or 3,
         preset=config.preset or "small",
-        in_channels=1,
+        in_channels=len(measured.channels),
         out_channels=len(structures) + 1,
     )
     preprocessing = measured.preprocessing()
     reasons = [
         f"spacing {preprocessing.spacing} mm: median of {measured.cases} case(s)",
-        f"normalization {preprocessing.normalization}: "
-        + ("intensities are Hounsfield units" if measured.hounsfield else "intensities have no absolute scale"),
+        *(
+            f"normalization {how.normalization} of {how.name}: "
+            + ("intensities are Hounsfield units" if seen.hounsfield else "intensities have no absolute scale")
+            for how, seen in zip(preprocessing.channels, measured.channels, strict=True)
+        ),
     ]
     if config.spacing is not None:
         preprocessing = preprocessing.model_copy(update={"spacing": config.spacing})
@@ -133,6 +136,21 @@ def choose_structures(
     if dropped:
         reasons.append(f"structures of the base model that are left out: {', '.join(dropped)}")
     return (*stay, *added), reasons
+
+
+def check_same_channels(plan: Plan, measured: Fingerprint) -> None:
+    """Refuse a cohort with other images per case than the network takes, or with the same ones in another order.
+
+    Raises:
+        InputError: naming both.
+    """
+    wanted, there = plan.preprocessing.names, measured.names
+    if len(wanted) != len(there) or (wanted != there and sorted(wanted) == sorted(there)):
+        msg = (
+            f"the base model takes {len(wanted)} image(s) per case ({', '.join(wanted)}), and the cohort has "
+            f"{len(there)} ({', '.join(there)}); list the same images in the same order in cohort.json."
+        )
+        raise InputError(msg)
 
 
 def choose_learning_rate(config: TrainConfig, *, from_base: bool) -> float:

@@ -66,7 +66,7 @@ def make_judged_case(case: LabelledCase, plan: Plan, outputs: dict[int, int], ca
 def content_hash(case: LabelledCase) -> str:
     """SHA-256 of the voxels, the geometry and the contours of a case; nothing of a name or header."""
     digest = hashlib.sha256()
-    for array in (case.image.array, np.asarray(case.image.affine, np.float64), case.label):
+    for array in (*case.image.channels, np.asarray(case.image.affine, np.float64), case.label):
         digest.update(f"{array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     digest.update(repr(sorted(case.known)).encode())

@@ -26,7 +26,7 @@ from HQCSegmentLib.training.judging import judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
-from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
+from HQCSegmentLib.training.plan import Plan, check_same_channels, plan_from_base, plan_from_scratch
 from HQCSegmentLib.training.preparing import (
     JudgedCase,
     content_hash,
@@ -104,8 +104,9 @@ def finetune(
     used = cohort.subset((*parts.training, *parts.held_out))
     read = {case.name: case.read(cohort.structures) for case in used.cases}
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
-    measured = fingerprint(training)
+    measured = fingerprint(training, channels=cohort.channels)
     plan = make_plan(config, base, measured, cohort.structures)
+    check_same_channels(plan, measured)
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
@@ -184,7 +185,7 @@ def make_loop(
         patch=plan.inference.window,
         batch=config.batch,
         seed=config.seed,
-        vary=augmentation(dims=plan.network.dims) if config.augment else None,
+        vary=augmentation(dims=plan.network.dims, channels=plan.network.in_channels) if config.augment else None,
     )
     weights = None
     if config.class_weights == "rare":

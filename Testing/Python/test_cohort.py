@@ -276,12 +276,6 @@ class TestBadFolders:
         described(tmp_path, description)
         refused(lambda: Cohort.open(tmp_path), tmp_path / "dataset.json", "'ignore'", "value 2", "remove")
 
-    @pytest.mark.parametrize("key", ["channel_names", "modality"])
-    def test_several_channels(self, tmp_path: Path, key: str):
-        description = {key: {"0": "T1", "1": "T2"}, "labels": NNUNET["labels"]}
-        described(tmp_path, description, suffix="_0000")
-        refused(lambda: Cohort.open(tmp_path), tmp_path, "2 images per case")
-
     def test_two_structure_sets_for_one_patient(self, own_dicom_cohort: Path):
         shutil.copy(own_dicom_cohort / "A01" / "RTSTRUCT.dcm", own_dicom_cohort / "A01" / "second.dcm")
         refused(lambda: Cohort.open(own_dicom_cohort), "case A01", own_dicom_cohort / "A01", "2 structure sets")
@@ -513,14 +507,14 @@ class TestFingerprint:
         measured = fingerprint(case.read(cohort.structures) for case in cohort.cases)
         np.testing.assert_allclose(measured.median_spacing, (3, 1, 2))
         np.testing.assert_allclose(measured.median_extent, (30, 8, 18))
-        assert measured.preprocessing().normalization == "zscore"
+        assert measured.preprocessing().channels[0].normalization == "zscore"
 
     def test_hounsfield_units_are_known_by_their_air(self, tmp_path: Path):
         ct = np.where(label(1) > 0, 40, -1000).astype(np.int16)
         write_array(tmp_path / "images" / "anna.nrrd", ct, AFFINE)
         write_array(tmp_path / "labels" / "anna.nrrd", label(1), AFFINE)
         cohort = Cohort.open(tmp_path)
-        prepared = fingerprint(case.read(cohort.structures) for case in cohort.cases).preprocessing()
+        (prepared,) = fingerprint(case.read(cohort.structures) for case in cohort.cases).preprocessing().channels
         assert (prepared.normalization, prepared.low, prepared.high, prepared.mean) == ("ct", 40, 40, 40)
 
 

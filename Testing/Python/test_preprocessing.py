@@ -50,7 +50,7 @@ def there_and_back(label: np.ndarray, affine: np.ndarray, spacing: tuple[float, 
     noise = np.random.default_rng(0).normal(size=label.shape)
     prepared = prepare(Image(noise, affine), Preprocessing(spacing=spacing, normalization="zscore"))
     inside = prepare_label(label, prepared)
-    assert inside.shape == prepared.array.shape == prepared.grid.shape
+    assert (1, *inside.shape) == prepared.array.shape == (1, *prepared.grid.shape)
     assert set(np.unique(inside)) <= set(np.unique(label))
     scores = torch.nn.functional.one_hot(torch.from_numpy(inside.astype(np.int64)), int(label.max()) + 1)
     return restore(scores.movedim(-1, 0).float(), prepared)
@@ -138,7 +138,7 @@ def test_preparing_makes_no_label_value_that_was_not_there(turn, shape, spacing,
     prepared = prepare(image, Preprocessing(spacing=target, normalization="ct", low=-1, high=1))
     inside = prepare_label(label, prepared)
     assert inside.dtype == np.uint16
-    assert inside.shape == prepared.array.shape == prepared.grid.shape
+    assert (1, *inside.shape) == prepared.array.shape == (1, *prepared.grid.shape)
     assert set(np.unique(inside)) <= set(np.unique(label))
 
 
@@ -147,7 +147,7 @@ def test_image_and_label_map_stay_on_top_of_each_other():
     label = organs(affine)
     prepared = prepare(Image(label == 1, affine), Preprocessing(spacing=(1.3, 1.3, 1.9), normalization="zscore"))
     inside = prepare_label(label, prepared) == 1
-    assert dice(prepared.array > (prepared.array.min() + prepared.array.max()) / 2, inside) > 0.99
+    assert dice(prepared.array[0] > (prepared.array.min() + prepared.array.max()) / 2, inside) > 0.99
 
 
 def test_the_prepared_grid_is_where_the_image_was():
@@ -182,7 +182,7 @@ def test_ct_keeps_its_hounsfield_scale_and_other_images_get_their_own():
     array = np.random.default_rng(0).normal(40, 200, (8, 8, 8))
     image = Image(array, np.eye(4))
     ct = Preprocessing(spacing=(1, 1, 1), normalization="ct", low=-100, high=300, mean=50, deviation=80)
-    np.testing.assert_allclose(prepare(image, ct).array, (np.clip(array, -100, 300) - 50) / 80, atol=1e-5)
+    np.testing.assert_allclose(prepare(image, ct).array[0], (np.clip(array, -100, 300) - 50) / 80, atol=1e-5)
     scaled = Image(array * 1000 + 5, np.eye(4))
     zscore = Preprocessing(spacing=(1, 1, 1), normalization="zscore")
     np.testing.assert_allclose(prepare(image, zscore).array, prepare(scaled, zscore).array, atol=1e-4)
@@ -194,7 +194,7 @@ def test_a_single_bright_voxel_does_not_flatten_the_rest():
     zscore = Preprocessing(spacing=(1, 1, 1), normalization="zscore")
     without = prepare(Image(array.copy(), np.eye(4)), zscore).array
     array[0, 0, 0] = 1e6
-    np.testing.assert_allclose(prepare(Image(array, np.eye(4)), zscore).array[1:], without[1:], atol=0.05)
+    np.testing.assert_allclose(prepare(Image(array, np.eye(4)), zscore).array[0, 1:], without[0, 1:], atol=0.05)
 
 
 def test_normalised_images_have_mean_0_and_deviation_1():
@@ -207,7 +207,7 @@ def test_normalised_images_have_mean_0_and_deviation_1():
 def test_a_coarser_grid_averages_what_it_covers():
     stripes = np.tile([0.0, 100.0], 20)[:, None, None] * np.ones((1, 8, 8))
     ct = Preprocessing(spacing=(4, 1, 1), normalization="ct", low=-1000, high=1000)
-    inside = prepare(Image(stripes, np.eye(4)), ct).array[2:-2]
+    inside = prepare(Image(stripes, np.eye(4)), ct).array[0, 2:-2]
     np.testing.assert_allclose(inside, 50, atol=3)
 
 
@@ -235,4 +235,4 @@ def test_an_almost_empty_image_is_not_called_constant():
         Image(array, np.eye(4), name="patient_7"), Preprocessing(spacing=(1, 1, 1), normalization="zscore")
     ).array
     assert np.isfinite(prepared).all()
-    assert prepared[3, 4, 5] > prepared[0, 0, 0]
+    assert prepared[0, 3, 4, 5] > prepared[0, 0, 0, 0]

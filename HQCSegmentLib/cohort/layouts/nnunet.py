@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from HQCSegmentLib.cohort.case import Case
-from HQCSegmentLib.cohort.layouts.found import Found, images_in, matching_labels, read_json
+from HQCSegmentLib.cohort.layouts.found import Found, by_channel, images_in, matching_labels, numbered_case, read_json
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.image_files import image_stem
 
@@ -28,20 +29,36 @@ def find(path: Path) -> Found | None:
         raise InputError(msg)
     # nnU-Net numbers the channels of a case in the file name, the Decathlon does not.
     channels = content.get("channel_names") or content.get("modality") or {"0": "image"}
-    if not isinstance(channels, dict):
+    if not isinstance(channels, dict) or not all(str(number).isdigit() and name for number, name in channels.items()):
         msg = f'{description}: `channel_names` must be like {{"0": "CT"}}, got {channels!r}.'
         raise InputError(msg)
-    if len(channels) > 1:
-        msg = f"{path} has {len(channels)} images per case; one is supported so far."
-        raise InputError(msg)
     files = images_in(images)
-    numbered = "channel_names" in content or all(image_stem(image).endswith("_0000") for image in files)
-    stems = [(image_stem(image).removesuffix("_0000") if numbered else image_stem(image), image) for image in files]
-    label_of = matching_labels(labels, [stem for stem, _ in stems])
-    cases = [Case(name=stem, image=image, label=label_of[stem], patient=stem) for stem, image in stems]
+    numbered = by_channel(files, labels)
+    if numbered is not None:
+        _check_channels(numbered, len(channels), description)
+        label_of = matching_labels(labels, numbered)
+        cases = [numbered_case(stem, numbered[stem], label_of[stem], channels=len(channels)) for stem in numbered]
+    else:
+        label_of = matching_labels(labels, [image_stem(image) for image in files])
+        cases = [
+            Case(name=stem, image=image, label=label_of[stem], patient=stem, volumes=len(channels))
+            for stem, image in ((image_stem(image), image) for image in files)
+        ]
     structures = _structures(content.get("labels"), description)
     _refuse_ignored(structures, description)
-    return Found("nnU-Net raw or Decathlon", cases, structures)
+    names = tuple(str(name) for _, name in sorted(channels.items(), key=lambda item: int(item[0])))
+    return Found("nnU-Net raw or Decathlon", cases, structures, channels=names)
+
+
+def _check_channels(cases: Mapping[str, Mapping[int, Path]], number: int, description: Path) -> None:
+    """Refuse images of channels that the description does not name."""
+    for name, channels in cases.items():
+        if max(channels) >= number:
+            msg = (
+                f"case {name}: {channels[max(channels)].name} is channel {max(channels)}, but {description} names "
+                f"{number} channel(s), numbered from 0."
+            )
+            raise InputError(msg)
 
 
 def _structures(labels: Any, path: Path) -> dict[int, str]:
