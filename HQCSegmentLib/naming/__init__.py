@@ -4,6 +4,7 @@ from HQCSegmentLib.naming.catalogue import PALETTE, CatalogueEntry, catalogue, s
 from HQCSegmentLib.naming.matching import Match, Proposal, Side, propose, side_of
 from HQCSegmentLib.naming.short_names import short_name, short_names
 from HQCSegmentLib.naming.table import LEFT_OUT, TABLE, read_table, write_table
+from HQCSegmentLib.naming.validation import NameCheck, check_name
 
 __all__ = [
     "LEFT_OUT",
@@ -11,9 +12,11 @@ __all__ = [
     "TABLE",
     "CatalogueEntry",
     "Match",
+    "NameCheck",
     "Proposal",
     "Side",
     "catalogue",
+    "check_name",
     "propose",
     "read_table",
     "short_name",

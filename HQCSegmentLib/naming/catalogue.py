@@ -34,6 +34,11 @@ class CatalogueEntry(BaseModel):
     terminology: Terminology | None
     synonyms: tuple[str, ...]
 
+    @property
+    def laterality(self) -> str:
+        """L or R as in the name; empty for structures of both sides or none."""
+        return self.tg263_name[-1] if self.tg263_name.endswith(("_L", "_R")) else ""
+
 
 def structure_for(name: str, value: int) -> Structure:
     """Make the structure for a name as a cohort uses it.

@@ -71,8 +71,8 @@ class TestProposals:
     @pytest.mark.parametrize(
         "name",
         [
-            "SpinalCord_PRV", "PRV Brainstem", "Heart_old", "Lungs-GTV", "GTV1", "PTV_60", "Femur_Head_L", "Leber",
-            "Ring 2 cm", "BowelBag", "right", "", "structure_1", "zz", "BrainstemCore",
+            "SpinalCord_PRV", "PRV Brainstem", "Heart_old", "Lungs-GTV", "GTV1", "PTV_60", "Humerus_Head_L", "Leber",
+            "Ring 2 cm", "KidneyBag", "right", "", "structure_1", "zz", "BrainstemCore",
         ],
     )  # fmt: skip
     def test_what_is_another_structure_is_unknown(self, name: str):

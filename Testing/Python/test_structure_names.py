@@ -1,7 +1,10 @@
 """Names of structures: TG-263 where known, untouched where not, and never a guessed side."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from HQCSegmentLib.naming import check_name, short_name, short_names
 from HQCSegmentLib.planning.structure_names import PALETTE, catalogue, structure_for
 
 ENTRIES = list({entry.tg263_name: entry for entry in catalogue().values()}.values())
@@ -86,3 +89,84 @@ def test_one_code_is_one_structure():
             base = entry.tg263_name.removesuffix("_L").removesuffix("_R").removesuffix("s")
             codes.setdefault(entry.terminology.type.value, set()).add(base)
     assert all(len(names) == 1 for names in codes.values()), codes
+
+
+def test_codes_are_those_of_the_dicom_standard():
+    """pydicom has the SNOMED codes of all context groups; what DICOM does not list must be in `NOT_IN_DICOM`."""
+    from pydicom.sr._concepts_dict import concepts
+
+    listed = {code for found in concepts["SCT"].values() for code in found}
+    not_in_dicom = {"3572006"}  # vertebral body: dcmqi's list
+    for entry in ENTRIES:
+        if entry.terminology is not None:
+            codes = [entry.terminology.type, entry.terminology.category, entry.terminology.modifier]
+            assert {code.value for code in codes if code is not None} - listed <= not_in_dicom, entry.tg263_name
+
+
+def test_the_meaning_of_a_code_names_the_structure():
+    """A code that was put into the wrong line would not: its meaning shares a word with the structure's names."""
+    for entry in ENTRIES:
+        if entry.terminology is not None and entry.tg263_name not in ("GTV", "GTVp", "A_LAD"):
+            words = " ".join([entry.tg263_name, *entry.synonyms]).casefold().replace("_", " ")
+            meaning = entry.terminology.type.meaning.casefold().split()
+            assert any(word[:5] in words for word in meaning), (entry.tg263_name, meaning)
+
+
+def test_lateral_structures_say_their_side_in_name_and_laterality():
+    by_name = {entry.tg263_name: entry for entry in ENTRIES}
+    assert (by_name["Kidney_L"].laterality, by_name["Kidneys"].laterality) == ("L", "")
+    for entry in ENTRIES:
+        if entry.laterality and entry.terminology:
+            assert entry.terminology.modifier is not None, entry.tg263_name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Kidney_L", "SpinalCord_PRV05", "GTVp1", "CTV_High", "PTV_6000", "PTV!_5400", "zPTV_Low", "Heart~", "Liver^Dr"],
+)
+def test_names_of_tg263_are_valid(name):
+    assert check_name(name).is_valid, check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion", "words"),
+    [
+        ("kidney_l", "Kidney_L", "spelt Kidney_L"),
+        ("Lt Parotid", "Parotid_L", "is Parotid_L"),
+        ("Spinal Cord", "SpinalCord", "characters other than"),
+        ("Brainstm", "Brainstem", "not among the known"),
+        ("Oesophagus_upper", "Esophagus", "not among the known"),
+        ("Parotid", "", "side is missing"),
+        ("Femur_Head_and_Neck_L", "Femur_Head_L", "21 characters"),
+        ("Qqqqqqqq", "", "not among the known"),
+    ],
+)
+def test_other_names_are_told_the_nearest_right_one(name, suggestion, words):
+    found = check_name(name)
+    assert not found.is_valid
+    assert found.suggestion == suggestion
+    assert words in " ".join(found.problems)
+
+
+def test_every_name_of_the_catalogue_is_valid_and_fits():
+    for entry in ENTRIES:
+        assert check_name(entry.tg263_name).is_valid
+        assert short_name(entry.tg263_name) == entry.tg263_name
+
+
+def test_short_names_keep_beginning_and_side():
+    names = ["Femur_Head_and_Neck_L", "Femur_Head_and_Neck_R", "Femur_Head_an_L", "Liver", "liver"]
+    short = short_names(names)
+    assert short["Femur_Head_and_Neck_L"] == "Femur_Head_and_L"
+    assert short["Femur_Head_and_Neck_R"] == "Femur_Head_and_R"
+    assert short["Liver"] == "Liver"
+    assert short["liver"] == "liver_2"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text("abcAB_1 ", min_size=1, max_size=30).filter(str.strip), unique=True, max_size=12))
+def test_short_names_are_short_and_all_different(names):
+    short = short_names(names)
+    assert list(short) == names
+    assert all(1 <= len(one) <= 16 for one in short.values())
+    assert len({one.casefold() for one in short.values()}) == len(names)
