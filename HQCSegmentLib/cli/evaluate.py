@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from HQCSegmentLib.cli.output import console, counting, emit_json
+from HQCSegmentLib.cli.segment import check_folder
 
 
 def evaluate(
@@ -49,6 +50,7 @@ def evaluate(
     from HQCSegmentLib.evaluation import evaluate as evaluate_folders
     from HQCSegmentLib.evaluation.pairs import names_from
 
+    check_folder(out)
     value_names = names_from(names) if names is not None else None
     options: dict[str, Any] = {"out": out, "names": value_names, "tolerance_mm": tolerance_mm}
     if json_events:

@@ -2,12 +2,13 @@
 
 from HQCSegmentLib.naming.catalogue import PALETTE, CatalogueEntry, catalogue, structure_for
 from HQCSegmentLib.naming.matching import Match, Proposal, Side, propose, side_of
-from HQCSegmentLib.naming.short_names import short_name, short_names
+from HQCSegmentLib.naming.short_names import LONGEST, short_name, short_names
 from HQCSegmentLib.naming.table import LEFT_OUT, TABLE, read_table, write_table
 from HQCSegmentLib.naming.validation import NameCheck, check_name
 
 __all__ = [
     "LEFT_OUT",
+    "LONGEST",
     "PALETTE",
     "TABLE",
     "CatalogueEntry",

@@ -11,7 +11,7 @@ from HQCSegmentLib import __version__
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.dicom_reference import SeriesReference
 from HQCSegmentLib.imaging.structure import Structure
-from HQCSegmentLib.naming import short_name
+from HQCSegmentLib.naming import LONGEST, short_name
 from HQCSegmentLib.planning.dicom_source import MANUFACTURER, SERIES_DESCRIPTION, read_header
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def existing_structure_set(path: Path, series: SeriesReference, *, name: str) ->
         if dataset.get(sequence) is None:
             setattr(dataset, sequence, [])
     _mark_as_ours(dataset)
+    _complete(dataset)
     for approval in ("ReviewDate", "ReviewTime", "ReviewerName"):
         if approval in dataset:
             del dataset[approval]
@@ -197,6 +198,16 @@ def _copy_patient_and_study(source: Dataset, dataset: Dataset) -> None:
             dataset[tag] = source[tag]
         elif tag in _REQUIRED:
             setattr(dataset, tag, None)
+
+
+def _complete(dataset: Dataset) -> None:
+    """Make up for what the standard asks for and some systems leave out: a strict reader would refuse the result."""
+    for tag in (*_REQUIRED, "OperatorsName"):
+        if tag not in dataset:
+            setattr(dataset, tag, None)
+    for tag in ("StudyID", "AccessionNumber"):
+        if dataset.get(tag):
+            dataset[tag].value = str(dataset[tag].value)[:LONGEST]
 
 
 def _decode(dataset: Dataset) -> None:

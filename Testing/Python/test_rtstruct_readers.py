@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from HQCSegmentLib.cohort.rtstruct import list_rois, read_structure_set
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Segmentation, Structure, read_image, read_label_map
+from HQCSegmentLib.imaging.dicom_folder import scan
 from HQCSegmentLib.imaging.dicom_series import read_series
 from HQCSegmentLib.naming import structure_for
 from HQCSegmentLib.planning.contours import trace_mask, trace_probability
@@ -398,6 +399,25 @@ class TestAddingToAStructureSet:
         for wrong in (tmp_path / "text.dcm", next(small.ct.iterdir())):
             with pytest.raises(InputError, match="nothing can be added"):
                 write_rtstruct(small.rtstruct, small.segmentation, existing=wrong)
+
+
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_a_clinical_structure_set_with_faults_is_added_to(
+    data_folder: Path, tmp_path: Path, dicom_errors: Callable[[Path], list[str]]
+):
+    """That of a real patient: required attributes are missing, one is too long; the result is without error."""
+    content = scan(data_folder / "sts_gtv" / "dicom")
+    image = read_series(data_folder / "sts_gtv" / "dicom", name="case", series=content.series[0])
+    (clinical,) = content.structure_sets
+    (drawn,) = read_structure_set(clinical, image).values()
+    segmentation = Segmentation(drawn.astype(np.uint8), image.affine, (structure_for("GTV", 1),), "case", image.series)
+    write_rtstruct(tmp_path / "RTSTRUCT.dcm", segmentation, existing=clinical)
+    assert dicom_errors(clinical) != []
+    assert dicom_errors(tmp_path / "RTSTRUCT.dcm") == []
+    masks = read_structure_set(tmp_path / "RTSTRUCT.dcm", image)
+    assert list(masks) == ["GTV_Mass_CT", "GTV"]
+    assert np.array_equal(masks["GTV_Mass_CT"], drawn)
+    assert np.array_equal(masks["GTV"], drawn)
 
 
 def test_regions_say_by_what_they_were_made(small: Made):
