@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import slicer
 from HQCSegmentSlicer.terminology import serialized_terminology
