@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from HQCSegmentLib.bundle.manifest import Manifest
 
+METHODS = {
+    "qpg": "Quantum Parameter Generation (circuits in training only; the model is an ordinary network)",
+    "full": "classical training of all weights",
+}
+
 
 def model_card(manifest: Manifest) -> str:
     """Markdown text."""
     training, network = manifest.training, manifest.network
     start = "fine-tuned from a base model" if training.from_base else "trained from a random initialisation"
-    method = {
-        "qpg": "Quantum Parameter Generation (circuits in training only; the model is an ordinary network)",
-        "full": "classical training of all weights",
-    }.get(training.method, training.method)
+    made = [
+        f"- {start[0].upper() + start[1:]} on {training.cases} case(s), {training.steps} steps, seed {training.seed}.",
+        f"- Method: {METHODS.get(training.method, training.method)}.",
+        f"- {training.trainable_numbers:,} of {training.network_numbers:,} numbers were trained.",
+    ]
+    if training.method == "imported":
+        made = ["- Imported from a model of another tool, which was trained there: see what its makers say of it."]
     rows = [
         f"| {structure.value} | {structure.name} | {structure.interpreted_type or '-'} | "
         f"{_dice(training.held_out_dice.get(structure.name))} |"
@@ -36,10 +44,7 @@ def model_card(manifest: Manifest) -> str:
             "",
             "## How it was made",
             "",
-            f"- {start[0].upper() + start[1:]} on {training.cases} case(s), {training.steps} steps, seed "
-            f"{training.seed}.",
-            f"- Method: {method}.",
-            f"- {training.trainable_numbers:,} of {training.network_numbers:,} numbers were trained.",
+            *made,
             f"- Written by HQCSegment {manifest.software}.",
             "",
             "## What to know before use",

@@ -12,7 +12,19 @@ from types import FrameType
 
 import typer
 
-from HQCSegmentLib.cli import adapter, check, circuits, compare, demo, doctor, evaluate, segment, send, train
+from HQCSegmentLib.cli import (
+    adapter,
+    check,
+    circuits,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    import_model,
+    segment,
+    send,
+    train,
+)
 from HQCSegmentLib.cli.failures import report
 
 app = typer.Typer(
@@ -35,6 +47,7 @@ app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("send")(send.send)
 app.command("compare")(compare.compare)
+app.command("import")(import_model.import_model)
 app.command("circuits")(circuits.circuits)
 app.add_typer(adapter.app, name="adapter")
 app.command("doctor")(doctor.doctor)

@@ -93,6 +93,12 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             raise
 
 
+@contextmanager
+def silence() -> Iterator[Display]:
+    """Takes events and shows nothing."""
+    yield lambda event: None
+
+
 class Counter(Protocol):
     """Takes how far a piece of work is."""
 

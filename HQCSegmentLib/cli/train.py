@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from HQCSegmentLib.cli.options import make, options_of
-from HQCSegmentLib.cli.output import console, showing
+from HQCSegmentLib.cli.output import console, showing, silence
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.training.config import TrainConfig
 
@@ -58,7 +59,9 @@ def train(
     # Takes seconds to import, which a mistyped folder need not wait for.
     from HQCSegmentLib.training import finetune
 
-    with showing("training", as_json=json_events) as show:
+    # Of several processes that torchrun started, the first one tells.
+    leads = os.environ.get("RANK", "0") == "0"
+    with showing("training", as_json=json_events) if leads else silence() as show:
         bundle = finetune(
             opened,
             base=base,
@@ -69,7 +72,7 @@ def train(
             parts=parts,
             cache=not no_cache,
         )
-    if json_events:
+    if json_events or not leads:
         return
     summary = bundle.manifest.training
     screen = console()

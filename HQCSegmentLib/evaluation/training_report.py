@@ -1,35 +1,80 @@
-"""`report.html` of a training run."""
+"""`report.html` of a training run: one file, to be read from the top by somebody who has to decide."""
 
 from __future__ import annotations
 
 import json
+import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from HQCSegmentLib.bundle import Manifest
+from HQCSegmentLib.evaluation.held_out import read_held_out
 from HQCSegmentLib.evaluation.pictures import data_url, learning_curve, rank_curves
 from HQCSegmentLib.evaluation.templates import render
+from HQCSegmentLib.evaluation.verdict import judge_model
 from HQCSegmentLib.files import write_text
+
+VERSIONS = ("torch", "monai", "pennylane", "numpy")
 
 
 def write_training_report(run: Path, manifest: Manifest) -> None:
-    """Write `report.html` from the events and the bundle of a finished run."""
+    """Write `report.html` from the events, the held-out cases (of the folds, where there are any) and the bundle."""
     events = read_events(run / "events.jsonl")
-    # A resumed run repeats the steps after its last checkpoint; the later event counts.
-    losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
-    held_out = {event["step"]: event["dice"] for event in events if event["event"] == "held-out"}
-    curve = learning_curve(sorted(losses), [losses[step] for step in sorted(losses)], sorted(held_out.items()))
     ranks = sorted({event["step"]: event["layers"] for event in events if event["event"] == "ranks"}.items())
-    plan = json.loads((run / "config.json").read_text(encoding="utf-8"))["plan"]
+    settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    cases = read_held_out(run)
+    folds = len({folder for _, folder in cases}) if cases and cases[0][1].parent != run else 0
+    verdict = judge_model(
+        [(case.case, case.dice, case.surface_dice) for case, _ in cases],
+        folds=folds,
+        labels=list(manifest.names.values()),
+    )
+    pictures = [(case, _picture(folder / case.picture)) for case, folder in cases]
+    scored = [pair for pair in cases if pair[0].dice]
+    worst, where = min(scored, key=lambda pair: min(pair[0].dice.values())) if scored else (None, None)
     html = render(
         "training.html.j2",
         manifest=manifest,
-        curve=data_url(curve),
-        reasons=plan["reasons"],
+        verdict=verdict,
+        worst=worst,
+        worst_picture=_picture(where / worst.weakest_picture) if worst and where else None,
+        cases=pictures,
+        folds=_fold_courses(run) if folds else [],
+        outlook=next((event["message"] for event in reversed(events) if event["event"] == "outlook"), ""),
+        warnings=list(dict.fromkeys(event["message"] for event in events if event["event"] == "warning")),
+        curve=_course(events),
+        reasons=settings["plan"]["reasons"],
+        settings=json.dumps(settings["config"], indent=2, ensure_ascii=False),
+        versions=_versions(),
         ranks=ranks[-1][1] if ranks else {},
         rank_curves=data_url(rank_curves(ranks)) if ranks else None,
     )
     write_text(run / "report.html", html)
+
+
+def _course(events: Sequence[dict[str, Any]]) -> str:
+    """Loss and held-out Dice as a picture; of a resumed run, which repeats steps, the later events count."""
+    losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
+    told = {event["step"]: event["dice"] for event in events if event["event"] == "held-out"}
+    return data_url(learning_curve(sorted(losses), [losses[step] for step in sorted(losses)], sorted(told.items())))
+
+
+def _fold_courses(run: Path) -> list[tuple[str, str]]:
+    """Name and course of every fold."""
+    folders = sorted(run.glob("fold*/"), key=lambda path: int(path.name.removeprefix("fold")))
+    events = {folder.name.removeprefix("fold"): read_events(folder / "events.jsonl") for folder in folders}
+    return [(f"fold {number}", _course(found)) for number, found in events.items()]
+
+
+def _picture(path: Path) -> str | None:
+    return data_url(path.read_bytes()) if path.is_file() else None
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"Python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

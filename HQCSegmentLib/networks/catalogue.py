@@ -6,19 +6,36 @@ The classes are MONAI's own and unchanged, so that trained weights load into the
 from __future__ import annotations
 
 import importlib
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from HQCSegmentLib.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
 
-NetworkName = Literal["unet", "unetpp", "attentionunet", "segresnet"]
+NetworkName = Literal["unet", "unetpp", "attentionunet", "segresnet", "dynunet", "swinunetr"]
 Preset = Literal["small", "medium", "large"]
 
+FIXED_DIVISORS = {"unetpp": 16, "swinunetr": 32}
+"""Networks whose depth does not follow from their arguments."""
+
 PRESETS: tuple[Preset, ...] = ("small", "medium", "large")
+
+
+def _dynunet(*filters: int) -> dict[str, Any]:
+    """Arguments of a DynUNet with so many filters from level to level, halving the size at each."""
+    levels = len(filters)
+    return {
+        "kernel_size": [3] * levels,
+        "strides": [1] + [2] * (levels - 1),
+        "upsample_kernel_size": [2] * (levels - 1),
+        "filters": list(filters),
+        "res_block": True,
+    }
+
 
 NETWORKS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     # UNet with residual units: Ronneberger et al. 2015, Kerfoot et al. 2018.
@@ -57,6 +74,24 @@ NETWORKS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             "large": {"init_filters": 32, "blocks_down": [1, 2, 2, 4], "blocks_up": [1, 1, 1]},
         },
     ),
+    # DynUNet, the U-Net of nnU-Net: Isensee et al. 2021.
+    "dynunet": (
+        "DynUNet",
+        {
+            "small": _dynunet(16, 32, 64, 128),
+            "medium": _dynunet(32, 64, 128, 256),
+            "large": _dynunet(32, 64, 128, 256, 320),
+        },
+    ),
+    # Swin UNETR: Hatamizadeh et al. 2022.
+    "swinunetr": (
+        "SwinUNETR",
+        {
+            "small": {"feature_size": 12},
+            "medium": {"feature_size": 24},
+            "large": {"feature_size": 48},
+        },
+    ),
 }
 """MONAI class and arguments of each size, by name."""
 
@@ -70,9 +105,7 @@ class NetworkSpec(BaseModel):
     dims: Literal[2, 3] = Field(description="2: slice by slice; 3: volumes")
     in_channels: int = Field(ge=1, le=64, description="images per case")
     out_channels: int = Field(ge=2, le=65536, description="structures and background")
-    arguments: dict[str, int | float | str | bool | list[int] | None] = Field(
-        default_factory=dict, description="further arguments of the MONAI class"
-    )
+    arguments: dict[str, JsonValue] = Field(default_factory=dict, description="further arguments of the MONAI class")
 
     def build(self) -> nn.Module:
         """The network with freshly initialised weights (from torch's global random state).
@@ -110,16 +143,14 @@ class NetworkSpec(BaseModel):
     @property
     def divisor(self) -> int:
         """Every side of a patch must be a multiple of this many voxels."""
-        if self.name == "unetpp":
-            return 16
+        if self.name in FIXED_DIVISORS:
+            return FIXED_DIVISORS[self.name]
         if self.name == "segresnet":
             blocks = self.arguments.get("blocks_down", [1, 2, 2, 4])
             return int(2 ** (len(blocks) - 1)) if isinstance(blocks, list) else 8
-        product = 1
-        strides = self.arguments.get("strides", [])
-        for stride in strides if isinstance(strides, list) else []:
-            product *= stride
-        return product
+        strides: Any = self.arguments.get("strides")
+        # A stride may be given for each axis; the largest counts.
+        return math.prod(max(step) if isinstance(step, list) else step for step in strides or [])
 
 
 def specify(name: str, *, dims: int, preset: str, in_channels: int, out_channels: int) -> NetworkSpec:

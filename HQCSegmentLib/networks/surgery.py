@@ -91,12 +91,8 @@ def with_inputs(
 
 def _axes_of(spec: NetworkSpec, field: str) -> dict[str, list[int]]:
     """Axes of each tensor that have one entry for each output, or input, by name of the tensor."""
-    import torch
-
     one_more = spec.model_copy(update={field: getattr(spec, field) + 1})
-    # Without memory for the numbers: only shapes are asked for.
-    with torch.device("meta"):
-        mine, other = (made.build().state_dict() for made in (spec, one_more))
+    mine, other = (made.build_seeded(0).state_dict() for made in (spec, one_more))
     found = {
         name: [axis for axis, (a, b) in enumerate(zip(tensor.shape, other[name].shape, strict=True)) if a != b]
         for name, tensor in mine.items()

@@ -22,7 +22,7 @@ from HQCSegmentLib.training.events import EventLog, TimeLeft
 from HQCSegmentLib.training.losses import LossOf, supervised
 from HQCSegmentLib.training.patches import PatchSource
 from HQCSegmentLib.training.schedules import running_average, schedule_rates
-from HQCSegmentLib.training.signals import whole
+from HQCSegmentLib.training.signals import Requests, held, whole
 from HQCSegmentLib.training.team import Team
 
 CHECKS_PER_RUN = 10
@@ -104,19 +104,27 @@ class Loop:
         left = TimeLeft(self.steps)
         # A state is saved before it is checked, so that the check of the last one is made again.
         stop = self._check(check, done) if self._is_check(done) else False
-        try:
-            while done < self.steps and not stop:
+        with held() if self.team.size > 1 else nullcontext() as requests:
+            try:
+                while done < self.steps and not stop:
+                    with whole():
+                        value = self.step(done)
+                        done += 1
+                        eta = left.after(done)
+                        self.log.emit("progress", step=done, of=self.steps, loss=round(value, 5), eta_s=eta)
+                    self._stop_together(requests)
+                    stop = self._after(done, check)
+            except KeyboardInterrupt:
                 with whole():
-                    value = self.step(done)
-                    done += 1
-                self.log.emit("progress", step=done, of=self.steps, loss=round(value, 5), eta_s=left.after(done))
-                stop = self._after(done, check)
-        except KeyboardInterrupt:
-            with whole():
-                self._save(done)
-            msg = f"stopped after {done} of {self.steps} steps; the state is saved, continue with --resume."
-            raise Interrupted(msg) from None
+                    self._save(done)
+                msg = f"stopped after {done} of {self.steps} steps; the state is saved, continue with --resume."
+                raise Interrupted(msg) from None
         return self._keep(done)
+
+    def _stop_together(self, requests: Requests | None) -> None:
+        """Where one of several processes was asked to stop, all do, after the same step."""
+        if requests is not None and self.team.any(requests.came):
+            raise KeyboardInterrupt
 
     def step(self, step: int) -> float:
         """One step of the optimizer; the loss over the patches of all processes.

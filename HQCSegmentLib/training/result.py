@@ -13,6 +13,7 @@ import HQCSegmentLib
 from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle, TrainingSummary
 from HQCSegmentLib.cohort import Fingerprint, Split
+from HQCSegmentLib.evaluation.held_out import Compared, write_held_out
 from HQCSegmentLib.evaluation.training_report import read_events, write_training_report
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog
@@ -64,6 +65,14 @@ class Run:
         self.log.emit("held-out", step=step, **told, **({"surface_dice": surface} if surface else {}))
         return dice
 
+    def _write_held_out(self, found: Sequence[Judgement]) -> None:
+        compared = [
+            Compared(case.name, case.image, case.reference, one.prediction, one.dice, one.surface_dice)
+            for case, one in zip(self.held_out, found, strict=True)
+        ]
+        if compared:
+            write_held_out(self.out, compared, self.plan.labels)
+
     def _outlook(self) -> str:
         events = read_events(self.out / "events.jsonl")
         dice = {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"}
@@ -86,6 +95,7 @@ class Run:
             found = judge(self.network, self.held_out, self.plan.inference, team=self.team, surface=True)
             dice = self._tell(step, found)
         if self.team.leads:
+            self._write_held_out(found)
             self.log.emit("outlook", message=self._outlook())
         summary = TrainingSummary(
             method=self.config.method,

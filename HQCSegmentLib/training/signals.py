@@ -32,3 +32,30 @@ def whole() -> Iterator[None]:
     if came:
         received, frame = came[0]
         own[signal.Signals(received)](received, frame)
+
+
+class Requests:
+    """Whether somebody has asked the run to stop."""
+
+    came = False
+
+
+@contextmanager
+def held() -> Iterator[Requests]:
+    """Note Ctrl-C and SIGTERM instead of obeying: the processes of a team stop together, where they agree to."""
+    requests = Requests()
+    if threading.current_thread() is not threading.main_thread():
+        yield requests
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        requests.came = True
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -56,7 +56,7 @@ def test_a_network_learns_and_is_judged_on_the_patient_that_was_held_out(tiny_ru
 
 def test_a_run_leaves_model_report_settings_splits_and_events(tiny_run: Path):
     assert {path.name for path in tiny_run.iterdir()} == {
-        "bundle", "report.html", "config.json", "splits.json", "events.jsonl", "checkpoints",
+        "bundle", "report.html", "config.json", "splits.json", "events.jsonl", "checkpoints", "held_out",
     }  # fmt: skip
     events = events_of(tiny_run)
     progress = [event for event in events if event["event"] == "progress"]
