@@ -20,6 +20,7 @@ from HQCSegmentLib.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     import_model,
     segment,
     send,
@@ -47,6 +48,7 @@ app.command("segment")(segment.segment)
 app.command("evaluate")(evaluate.evaluate)
 app.command("send")(send.send)
 app.command("compare")(compare.compare)
+app.command("export")(export.export)
 app.command("import")(import_model.import_model)
 app.command("circuits")(circuits.circuits)
 app.add_typer(adapter.app, name="adapter")

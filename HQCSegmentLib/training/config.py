@@ -22,6 +22,7 @@ Loss = Literal["dice_ce", "dice_focal", "tversky"]
 ClassWeights = Literal["equal", "rare"]
 Schedule = Literal["cosine", "onecycle", "constant"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Augmentation = Literal["usual", "strong"]
 Budget = Literal["15min", "1h", "overnight"]
 
 BUDGET_SECONDS: dict[Budget, float] = {"15min": 15 * 60, "1h": 3600, "overnight": 10 * 3600}
@@ -151,6 +152,15 @@ class TrainConfig(BaseModel):
     )
     precision: Precision = Field(default="float32", description="of the network's layers; weights stay float32")
     augment: bool = Field(default=True, description="vary training patches randomly")
+    augmentation: Augmentation = Field(
+        default="usual", description="strong: also bending, bias fields and low resolution, for more varied images"
+    )
+    flips: bool = Field(
+        default=False, description="exchange left and right in half of the patches, and structures of the two sides"
+    )
+    invert_contrast: bool = Field(
+        default=False, description="turn bright into dark now and then, for a model of several MR sequences"
+    )
     seed: int = Field(default=0, ge=0, description="of all random draws")
     device: DeviceName = Field(default="auto", description="where to compute")
     folds: int | None = Field(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from HQCSegmentLib.training.augmentation import Mirror, Vary
 
 FOREGROUND_PART = 2 / 3
 """Part of the patches that are centred on a voxel of a structure, chosen evenly among the structures of the case."""
@@ -62,7 +64,8 @@ class PatchSource:
         patch: tuple[int, ...],
         batch: int,
         seed: int,
-        vary: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]] | None,
+        vary: Vary | None,
+        mirror: Mirror | None = None,
     ) -> None:
         """Make a source.
 
@@ -71,13 +74,15 @@ class PatchSource:
             patch: Voxels along R, A, S; two numbers for slices along S.
             batch: Patches per batch.
             seed: Of all draws.
-            vary: Augmentation of (image, label, seed), or None.
+            vary: Augmentation, or None.
+            mirror: Applied to half of the patches, or None.
         """
         self._cases = cases
         self._patch = patch
         self._batch = batch
         self._seed = seed
         self._vary = vary
+        self._mirror = mirror
 
     def batch(self, step: int, places: Iterable[int] | None = None) -> Batch:
         """The batch of a step, or the patches at some of its places."""
@@ -88,9 +93,12 @@ class PatchSource:
             image, label = self._cut(case, random)
             if self._vary is not None:
                 image, label = self._vary(image, label, int(random.integers(2**31)))
+            drawn = torch.from_numpy(case.known)
+            if self._mirror is not None and random.random() < 0.5:
+                image, label, drawn = self._mirror(image, label, drawn)
             images.append(image)
             labels.append(label)
-            known.append(torch.from_numpy(case.known))
+            known.append(drawn)
         return Batch(torch.stack(images), torch.stack(labels).long(), torch.stack(known))
 
     def voxels_per_output(self, outputs: int) -> list[int]:

@@ -18,7 +18,7 @@ from HQCSegmentLib.cohort import Cohort, Fingerprint, Split, fingerprint, split
 from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.errors import InputError, WorkError
 from HQCSegmentLib.training import budget
-from HQCSegmentLib.training.augmentation import augmentation
+from HQCSegmentLib.training.augmentation import Mirror, augmentation
 from HQCSegmentLib.training.budget import Speed
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog, OnEvent
@@ -124,6 +124,8 @@ def finetune(
             larger=(lambda preset: make_plan(config, base, measured, cohort.structures, preset)) if is_free else None,
         )
 
+    if config.flips:
+        Mirror.of([structure.name for structure in plan.labels])
     network, method = make_network(plan, config, base)
 
     settings = run_settings(config, plan, measured, base)
@@ -180,12 +182,19 @@ def make_loop(
     log: EventLog,
 ) -> Loop:
     """What trains a network, on its device, by a plan."""
+    vary = augmentation(
+        dims=plan.network.dims,
+        channels=plan.network.in_channels,
+        kind=config.augmentation,
+        invert=config.invert_contrast,
+    )
     source = PatchSource(
         cases,
         patch=plan.inference.window,
         batch=config.batch,
         seed=config.seed,
-        vary=augmentation(dims=plan.network.dims, channels=plan.network.in_channels) if config.augment else None,
+        vary=vary if config.augment else None,
+        mirror=Mirror.of([structure.name for structure in plan.labels]) if config.flips else None,
     )
     weights = None
     if config.class_weights == "rare":

@@ -58,7 +58,7 @@ def test_what_is_planned_fits_into_the_time(budget: str, check_s: float, share: 
 
 
 def test_more_time_gives_a_larger_network():
-    speeds = {"small": 0.2, "medium": 0.8, "large": 3.2}
+    speeds = {"small": 0.5, "medium": 2.0, "large": 8.0}
     assert [size_of(fitted(budget, speeds)) for budget in ("15min", "1h", "overnight")] == ["small", "medium", "large"]
     assert size_of(fitted("overnight", speeds, fixed=True)) == "small"
 
