@@ -1,7 +1,18 @@
 """Which stock MONAI networks can be trained, and in which sizes."""
 
 from HQCSegmentLib.networks.catalogue import NETWORKS, PRESETS, NetworkSpec, specify
-from HQCSegmentLib.networks.forward import logits, outputs
+from HQCSegmentLib.networks.forward import logits, outputs, tell_all_depths, with_deep_supervision
 from HQCSegmentLib.networks.surgery import with_inputs, with_outputs
 
-__all__ = ["NETWORKS", "PRESETS", "NetworkSpec", "logits", "outputs", "specify", "with_inputs", "with_outputs"]
+__all__ = [
+    "NETWORKS",
+    "PRESETS",
+    "NetworkSpec",
+    "logits",
+    "outputs",
+    "specify",
+    "tell_all_depths",
+    "with_deep_supervision",
+    "with_inputs",
+    "with_outputs",
+]

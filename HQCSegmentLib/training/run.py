@@ -17,6 +17,7 @@ from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import Cohort, Fingerprint, Split, fingerprint, split
 from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.errors import InputError, WorkError
+from HQCSegmentLib.networks import with_deep_supervision
 from HQCSegmentLib.training import budget
 from HQCSegmentLib.training.augmentation import Mirror, augmentation
 from HQCSegmentLib.training.budget import Speed
@@ -169,7 +170,10 @@ def make_plan(
     if base is not None:
         return plan_from_base(config, base.manifest, structures)
     sized = config if preset is None else config.model_copy(update={"preset": preset})
-    return plan_from_scratch(sized, measured, structures)
+    plan = plan_from_scratch(sized, measured, structures)
+    if not config.deep_supervision:
+        return plan
+    return plan.model_copy(update={"network": with_deep_supervision(plan.network)})
 
 
 def make_loop(

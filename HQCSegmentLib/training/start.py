@@ -9,6 +9,7 @@ from torch import nn
 from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.networks import tell_all_depths, with_deep_supervision
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.plan import Plan
 
@@ -20,6 +21,11 @@ def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[
         InputError: if the settings of the method do not fit together or choose no layer.
     """
     network = plan.network.build_seeded(config.seed) if base is None else base.build_for(plan.labels)
+    if config.deep_supervision:
+        if with_deep_supervision(plan.network) != plan.network:
+            msg = f"the base model's {plan.network.name} was made without deep supervision; leave it out."
+            raise InputError(msg)
+        tell_all_depths(network)
     if config.method == "full":
         return network, None
     try:

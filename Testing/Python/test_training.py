@@ -19,6 +19,7 @@ import HQCSegmentLib as hqc
 from HQCSegmentLib import qpg
 from HQCSegmentLib.errors import InputError, Interrupted, WorkError
 from HQCSegmentLib.imaging import write_array
+from HQCSegmentLib.networks import NETWORKS, specify
 
 
 def train(cohort: Path, out: Path, tiny, *, base=None, on_event=None, resume=False, **settings):
@@ -171,14 +172,43 @@ def test_structures_that_only_the_base_knows_stay_in_the_model(tiny_run: Path, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("network", ["unet", "unetpp", "attentionunet", "segresnet"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_trains_and_segments(tiny_cohort: Path, tmp_path, tiny, network: str, dims: int):
-    side = 32 if network == "unetpp" else 16
-    patch = (side,) * dims
+    side = 2 * specify(network, dims=dims, preset="small", in_channels=1, out_channels=3).divisor
+    patch = (max(16, side), *[max(16, side // 2)] * (dims - 1))
     bundle = train(tiny_cohort, tmp_path / "run", tiny, network=network, dims=dims, patch=patch, steps=2)
     image, _ = tiny.tiny_patient(9)
     result = hqc.Bundle.open(bundle.path).segment((image, torch.eye(4).numpy()))
     assert result.array.shape == image.shape
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"loss": "dice_focal"},
+        {"loss": "tversky", "class_weights": "rare"},
+        {"schedule": "onecycle", "average": 0.9},
+        {"schedule": "constant", "gradient_norm": 0},
+        {"network": "unetpp", "patch": (32, 16, 16), "deep_supervision": True},
+        {"network": "dynunet", "deep_supervision": True},
+        {"precision": "bfloat16", "method": "qpg"},
+        {"augment": True, "augmentation": "strong", "flips": True, "invert_contrast": True},
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
+def test_the_loss_falls_with_every_setting(tiny_cohort: Path, tmp_path, tiny, settings: dict[str, Any]):
+    train(tiny_cohort, tmp_path / "run", tiny, **{"method": "full", "steps": 24, "learning_rate": 3e-3, **settings})
+    losses = [event["loss"] for event in events_of(tmp_path / "run") if event["event"] == "progress"]
+    assert np.mean(losses[-5:]) < 0.97 * np.mean(losses[:5])
+
+
+def test_training_stops_where_dice_no_longer_rises_and_keeps_the_best(tiny_cohort: Path, tmp_path, tiny):
+    """With learning rates of nothing the first check is the best."""
+    still = {"learning_rate": 1e-12, "method": "full", "steps": 30, "patience": 2}
+    bundle = train(tiny_cohort, tmp_path / "run", tiny, **still)
+    assert bundle.manifest.training.steps == 3
+    steps = [event["step"] for event in events_of(tmp_path / "run") if event["event"] == "progress"]
+    assert steps[-1] == 9
 
 
 @pytest.mark.slow
