@@ -51,7 +51,7 @@ def augmentation(*, dims: int, channels: int = 1, kind: Augmentation = "usual", 
                 padding_mode="border",
             ),
             *([bend] if kind == "strong" else []),
-            *(change for image in images for change in _changes_of_intensity(image, kind, invert=invert)),
+            *(change for image in images for change in _changes_of_intensity(image, kind, dims=dims, invert=invert)),
         ]
     )
 
@@ -64,7 +64,7 @@ def augmentation(*, dims: int, channels: int = 1, kind: Augmentation = "usual", 
     return vary
 
 
-def _changes_of_intensity(image: str, kind: Augmentation, *, invert: bool) -> list[Any]:
+def _changes_of_intensity(image: str, kind: Augmentation, *, dims: int, invert: bool) -> list[Any]:
     from monai.transforms import (
         RandAdjustContrastd,
         RandBiasFieldd,
@@ -83,7 +83,9 @@ def _changes_of_intensity(image: str, kind: Augmentation, *, invert: bool) -> li
         RandAdjustContrastd(keys=image, prob=0.5, gamma=(0.7, 1.5), retain_stats=True),
     ]
     strong = [
-        RandSimulateLowResolutiond(keys=image, prob=0.25, zoom_range=(0.5, 1.0)),
+        RandSimulateLowResolutiond(
+            keys=image, prob=0.25, zoom_range=(0.5, 1.0), upsample_mode="bilinear" if dims == 2 else "trilinear"
+        ),
         RandBiasFieldd(keys=image, prob=0.2, degree=2, coeff_range=(0.0, 0.2)),
     ]
     inversion = [RandAdjustContrastd(keys=image, prob=0.1, gamma=(0.7, 1.5), retain_stats=True, invert_image=True)]

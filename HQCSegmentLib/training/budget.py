@@ -20,9 +20,10 @@ FEWEST_STEPS = 50
 MOST_STEPS_TIMES = 8
 """So many times the usual steps at most: more of them were of no use, and a night is not to be spent on nothing."""
 
-TIMED_STEPS = 3
+CHECKING_PART = 0.2
+"""Of the time at most for judging held-out images on the way; where that is slow, it is done less often."""
 
-CHECKS = 10
+TIMED_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -37,55 +38,83 @@ class Speed:
     step_s: float
     check_s: float
 
-    def steps_in(self, seconds: float) -> int:
-        """Steps that fit, with the checks of a run."""
-        return int((seconds - (CHECKS + 1) * self.check_s) * USED_PART / self.step_s)
+    def checks_in(self, seconds: float, usual: int) -> int:
+        """Checks on the way that are not too many for the time; the last one, at the end, is always made."""
+        if not self.check_s:
+            return usual
+        return max(1, min(usual, int(CHECKING_PART * seconds / self.check_s) - 1))
+
+    def steps_in(self, seconds: float, usual_checks: int) -> int:
+        """Steps that fit, with the checks."""
+        checking = (self.checks_in(seconds, usual_checks) + 1) * self.check_s
+        return max(0, int((seconds - checking) * USED_PART / self.step_s))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Other sizes of a plan; None where the user has said the size.
+
+    Attributes:
+        larger: Plan with a network of a given preset.
+        smaller: Plan with a smaller patch than that of the given plan, or None if there is none.
+    """
+
+    larger: Callable[[str], Plan] | None = None
+    smaller: Callable[[Plan], Plan | None] | None = None
 
 
 def fit(
-    plan: Plan,
-    budget: Budget,
-    *,
-    share: float,
-    spent_s: float,
-    measure: Callable[[Plan], Speed],
-    larger: Callable[[str], Plan] | None,
+    plan: Plan, budget: Budget, *, share: float, spent_s: float, measure: Callable[[Plan], Speed], sizes: Sizes
 ) -> Plan:
-    """The plan with steps, and size of the network, that the budget allows.
+    """The plan with steps, size of the network and patch that the budget allows.
 
     Args:
-        plan: With the usual steps and the smallest network.
+        plan: With the usual steps and patch and the smallest network.
         budget: What the user has time for.
         share: Part of the budget that this run may take; folds share it.
         spent_s: Seconds already spent, mostly on reading.
         measure: Times a plan.
-        larger: Plan with a network of a given size; None where the size is fixed.
+        sizes: What may be changed.
     """
     begin = time.monotonic()
-    available = BUDGET_SECONDS[budget] * share - spent_s
+
+    def left() -> float:
+        return BUDGET_SECONDS[budget] * share - spent_s - (time.monotonic() - begin)
+
     usual = plan.steps
     chosen, speed = plan, measure(plan)
-    for preset in PRESETS[1:] if larger is not None else ():
+    while sizes.smaller is not None and speed.steps_in(left(), plan.checks) < usual // 2:
+        smaller = sizes.smaller(chosen)
+        if smaller is None:
+            break
+        chosen, speed = smaller, measure(smaller)
+    for preset in PRESETS[1:] if sizes.larger is not None and chosen is plan else ():
         # A larger network is worth its time only if it can be trained for as long as usual.
-        if speed.steps_in(available) < 2 * STEPS_FROM_SCRATCH:
+        if speed.steps_in(left(), plan.checks) < 2 * STEPS_FROM_SCRATCH:
             break
-        assert larger is not None
-        bigger = larger(preset)
-        slower = measure(bigger)
-        if slower.steps_in(available) < STEPS_FROM_SCRATCH:
+        assert sizes.larger is not None
+        larger = sizes.larger(preset)
+        slower = measure(larger)
+        if slower.steps_in(left(), plan.checks) < STEPS_FROM_SCRATCH:
             break
-        chosen, speed = bigger, slower
-    possible = speed.steps_in(available - (time.monotonic() - begin))
+        chosen, speed = larger, slower
+    possible = speed.steps_in(left(), plan.checks)
     steps = max(FEWEST_STEPS, min(possible, MOST_STEPS_TIMES * usual))
     reason = (
-        f"steps {steps}: budget {budget}, with {speed.step_s:.2g} s a step and {speed.check_s:.2g} s to judge the "
-        "held-out images, measured here"
+        f"steps {steps}, patch {chosen.inference.window}: budget {budget}, with {speed.step_s:.2g} s a step and "
+        f"{speed.check_s:.2g} s to judge the held-out images, measured here"
     )
     if possible < FEWEST_STEPS:
-        reason += f"; only {max(0, possible)} would fit, which is too few, so that it will take longer"
+        reason += f"; only {possible} would fit, which is too few, so that it will take longer"
     elif possible > steps:
         reason += f"; {possible} would fit, but more than {MOST_STEPS_TIMES} times the usual steps are of no use"
-    return chosen.model_copy(update={"steps": steps, "reasons": (*chosen.reasons, reason)})
+    return chosen.model_copy(
+        update={
+            "steps": steps,
+            "checks": speed.checks_in(left(), plan.checks),
+            "reasons": (*chosen.reasons, reason),
+        }
+    )
 
 
 def seconds_of(work: Callable[[int], object], *, times: int = TIMED_STEPS) -> float:

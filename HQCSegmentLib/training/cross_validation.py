@@ -96,7 +96,12 @@ def _as_measured(config: TrainConfig, plan: Plan, *, from_base: bool) -> TrainCo
     sizes = NETWORKS[plan.network.name][1]
     preset = next((name for name in PRESETS if sizes[name] == plan.network.arguments), None)
     return config.model_copy(
-        update={"budget": None, "steps": plan.steps, "preset": config.preset if from_base else preset}
+        update={
+            "budget": None,
+            "steps": plan.steps,
+            "preset": config.preset if from_base else preset,
+            "patch": plan.inference.window,
+        }
     )
 
 

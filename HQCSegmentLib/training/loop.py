@@ -25,8 +25,6 @@ from HQCSegmentLib.training.schedules import running_average, schedule_rates
 from HQCSegmentLib.training.signals import Requests, held, whole
 from HQCSegmentLib.training.team import Team
 
-CHECKS_PER_RUN = 10
-
 SAVE_EVERY_S = 120.0
 """The state is saved so often at least, so that a crash or a flat battery costs minutes of a night."""
 
@@ -62,6 +60,7 @@ class Loop:
         config: Learning rates of what a method trains, weight decays, schedule, average and patience.
         learning_rate: Of ordinary weights.
         steps: Optimizer steps in all.
+        checks: How often the state is saved and the network judged on the way.
         team: Which processes train, and where.
         folder: Of the checkpoints.
         log: Of the events.
@@ -73,6 +72,7 @@ class Loop:
     config: TrainConfig
     learning_rate: float
     steps: int
+    checks: int
     team: Team
     folder: Path
     log: EventLog
@@ -91,7 +91,7 @@ class Loop:
 
         Args:
             resume: Continue from the last checkpoint, if there is one.
-            check: Called ten times in the run, after a checkpoint was written.
+            check: Called so many times as there are checks, after a checkpoint was written.
 
         Returns:
             The step that the kept weights are of.
@@ -175,7 +175,7 @@ class Loop:
         return False
 
     def _is_check(self, done: int) -> bool:
-        every = max(1, math.ceil(self.steps / CHECKS_PER_RUN))
+        every = max(1, math.ceil(self.steps / self.checks))
         return done > 0 and (done % every == 0 or done == self.steps)
 
     def _check(self, check: Check | None, done: int) -> bool:

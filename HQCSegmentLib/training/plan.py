@@ -39,6 +39,7 @@ class Plan(BaseModel):
     preprocessing: Preprocessing
     inference: Inference
     steps: int
+    checks: int = Field(default=10, description="how often held-out Dice is measured on the way")
     learning_rate: float = Field(description="of ordinary weights")
     reasons: tuple[str, ...] = Field(description="why, in words")
 
@@ -182,6 +183,15 @@ def choose_patch(
         # Normalisation needs more than one voxel at the network's deepest level.
         window = (2 * divisor, *window[1:])
     return window, f"patch {window}: the median image in multiples of {divisor}, at most {budget} voxels"
+
+
+def smaller_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...] | None:
+    """The patch with its longest sides halved, or None if it cannot be smaller."""
+    divisor, longest = network.divisor, max(patch)
+    if longest // 2 <= divisor:
+        return None
+    halved = [side if side < longest else math.ceil(side / 2 / divisor) * divisor for side in patch]
+    return check_patch(tuple(halved), network)
 
 
 def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:

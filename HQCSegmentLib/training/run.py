@@ -27,7 +27,7 @@ from HQCSegmentLib.training.judging import judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
-from HQCSegmentLib.training.plan import Plan, check_same_channels, plan_from_base, plan_from_scratch
+from HQCSegmentLib.training.plan import Plan, check_same_channels, plan_from_base, plan_from_scratch, smaller_patch
 from HQCSegmentLib.training.preparing import (
     JudgedCase,
     content_hash,
@@ -115,14 +115,13 @@ def finetune(
     if config.budget is not None and resume:
         plan = recorded_plan(out)
     elif config.budget is not None:
-        is_free = base is None and config.preset is None
         plan = budget.fit(
             plan,
             config.budget,
             share=budget_share,
             spent_s=time.monotonic() - begin,
             measure=lambda plan: measure_speed(plan, config, base, cases, judged, team),
-            larger=(lambda preset: make_plan(config, base, measured, cohort.structures, preset)) if is_free else None,
+            sizes=free_sizes(config, base, measured, cohort.structures),
         )
 
     if config.flips:
@@ -176,6 +175,26 @@ def make_plan(
     return plan.model_copy(update={"network": with_deep_supervision(plan.network)})
 
 
+def free_sizes(
+    config: TrainConfig, base: Bundle | None, measured: Fingerprint, structures: dict[int, str]
+) -> budget.Sizes:
+    """What a budget may choose, since the user has not."""
+
+    def larger(preset: str) -> Plan:
+        return make_plan(config, base, measured, structures, preset)
+
+    def smaller(plan: Plan) -> Plan | None:
+        patch = smaller_patch(plan.inference.window, plan.network)
+        if patch is None:
+            return None
+        return make_plan(config.model_copy(update={"patch": patch}), base, measured, structures)
+
+    return budget.Sizes(
+        larger=larger if base is None and config.preset is None else None,
+        smaller=smaller if config.patch is None else None,
+    )
+
+
 def make_loop(
     network: nn.Module,
     plan: Plan,
@@ -204,7 +223,7 @@ def make_loop(
     if config.class_weights == "rare":
         weights = rare_weights(source.voxels_per_output(plan.network.out_channels)).to(team.device)
     loss = make_loss(config.loss, weights=weights)
-    return Loop(network, source, loss, config, plan.learning_rate, plan.steps, team, checkpoints, log)
+    return Loop(network, source, loss, config, plan.learning_rate, plan.steps, plan.checks, team, checkpoints, log)
 
 
 def measure_speed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from HQCSegmentLib.bundle import Inference
 from HQCSegmentLib.cohort import Preprocessing
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import specify
-from HQCSegmentLib.training.budget import CHECKS, FEWEST_STEPS, Speed, fit
+from HQCSegmentLib.training.budget import FEWEST_STEPS, Sizes, Speed, fit
 from HQCSegmentLib.training.config import BUDGET_SECONDS
 from HQCSegmentLib.training.outlook import outlook
-from HQCSegmentLib.training.plan import Plan
+from HQCSegmentLib.training.plan import Plan, smaller_patch
 
 
 def plan_of(preset: str) -> Plan:
@@ -24,7 +25,7 @@ def plan_of(preset: str) -> Plan:
         network=specify("unet", dims=3, preset=preset, in_channels=1, out_channels=2),
         labels=(Structure(value=1, name="Heart"),),
         preprocessing=Preprocessing(spacing=(1, 1, 1), normalization="zscore"),
-        inference=Inference(window=(32, 32, 32)),
+        inference=Inference(window=(64, 64, 64)),
         steps=600,
         learning_rate=1e-3,
         reasons=(),
@@ -38,22 +39,29 @@ def size_of(plan: Plan) -> str:
     return SIZES[tuple(plan.network.arguments["channels"])]
 
 
+def with_smaller_patch(plan: Plan) -> Plan | None:
+    patch = smaller_patch(plan.inference.window, plan.network)
+    return patch and plan.model_copy(update={"inference": Inference(window=patch)})
+
+
 def fitted(budget: str, speeds: dict[str, float], *, check_s: float = 0.0, share: float = 1, fixed=False) -> Plan:
-    return fit(
-        plan_of("small"), budget, share=share, spent_s=30,
-        measure=lambda plan: Speed(speeds[size_of(plan)], check_s),
-        larger=None if fixed else plan_of,
-    )  # fmt: skip
+    """Time of a step grows with the network and the voxels of a patch of 64 x 64 x 64."""
+
+    def measure(plan: Plan) -> Speed:
+        return Speed(speeds[size_of(plan)] * math.prod(plan.inference.window) / 64**3, check_s)
+
+    sizes = Sizes() if fixed else Sizes(larger=plan_of, smaller=with_smaller_patch)
+    return fit(plan_of("small"), budget, share=share, spent_s=30, measure=measure, sizes=sizes)
 
 
 @pytest.mark.parametrize("budget", BUDGET_SECONDS)
-@pytest.mark.parametrize("check_s", [0, 2])
+@pytest.mark.parametrize("check_s", [0, 2, 30])
 @pytest.mark.parametrize("share", [1, 0.2])
 def test_what_is_planned_fits_into_the_time(budget: str, check_s: float, share: float):
     speeds = {"small": 0.1, "medium": 0.4, "large": 1.6}
     plan = fitted(budget, speeds, check_s=check_s, share=share)
-    takes = plan.steps * speeds[size_of(plan)] + CHECKS * check_s
-    assert takes <= BUDGET_SECONDS[budget] * share - 30
+    step_s = speeds[size_of(plan)] * math.prod(plan.inference.window) / 64**3
+    assert plan.steps * step_s + (plan.checks + 1) * check_s <= BUDGET_SECONDS[budget] * share - 30
     assert f"budget {budget}" in plan.reasons[-1]
 
 
@@ -64,9 +72,16 @@ def test_more_time_gives_a_larger_network():
 
 
 def test_a_computer_too_slow_is_told_of():
-    plan = fitted("15min", {"small": 60.0})
+    plan = fitted("15min", {"small": 60.0}, fixed=True)
     assert plan.steps == FEWEST_STEPS
     assert "it will take longer" in plan.reasons[-1]
+
+
+def test_a_slow_computer_gets_smaller_patches_and_fewer_checks():
+    plan = fitted("15min", {"small": 6.0}, check_s=30)
+    assert max(plan.inference.window) < 64
+    assert plan.steps >= 200
+    assert plan.checks < 10
 
 
 def test_a_night_is_not_spent_on_nothing():
