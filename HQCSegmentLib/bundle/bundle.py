@@ -16,7 +16,7 @@ from HQCSegmentLib.bundle.manifest import Manifest, monai_metadata
 from HQCSegmentLib.bundle.model_card import model_card
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import replacing_folder, sha256, write_json, write_text
-from HQCSegmentLib.networks import with_outputs
+from HQCSegmentLib.networks import with_inputs, with_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,16 +146,17 @@ class Bundle:
             raise InputError(msg) from error
         return network.eval()
 
-    def build_for(self, labels: Sequence[Structure]) -> nn.Module:
-        """As `build`, with one output for each of these structures; see `networks.with_outputs`.
+    def build_for(self, labels: Sequence[Structure], images: Sequence[str]) -> nn.Module:
+        """As `build`, with an output for each of these structures and an input for each image, matched by name.
 
         Raises:
             InputError: as `build`.
         """
-        names = [structure.name for structure in self.manifest.labels]
+        manifest = self.manifest
+        names = [structure.name for structure in manifest.labels]
         wanted = [structure.name for structure in labels]
-        network, _ = with_outputs(self.build(), self.manifest.network, names=names, wanted=wanted)
-        return network
+        network, spec = with_outputs(self.build(), manifest.network, names=names, wanted=wanted)
+        return with_inputs(network, spec, names=manifest.preprocessing.names, wanted=images)[0]
 
     @cached_property
     def network(self) -> nn.Module:

@@ -75,12 +75,10 @@ def _write(folder: Path, number: int, case: Compared, structures: Sequence[Struc
     pictures = {f"{number}.png": structures}
     if weakest:
         pictures[f"{number}_weakest.png"] = [one for one in structures if one.name == weakest]
-    # Of several images of a patient the first one is shown.
-    array = case.image.array if case.image.array.ndim == 3 else case.image.array[0]
     for name, shown in pictures.items():
         what = "all structures" if name == f"{number}.png" else weakest
         title = f"{case.case}: {what} (solid: reference, dashed: model)"
-        png = contour_figure(array, case.image.affine, case.reference, case.prediction, shown, title=title)
+        png = contour_figure(case.image.array, case.image.affine, case.reference, case.prediction, shown, title=title)
         (folder / name).write_bytes(png)
     last = f"{number}_weakest.png" if weakest else ""
     return HeldOutCase(case.case, case.dice, case.surface_dice, f"{number}.png", weakest, last)

@@ -82,11 +82,11 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
     )
 
 
-def plan_from_base(config: TrainConfig, base: Manifest, structures: dict[int, str]) -> Plan:
+def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, structures: dict[int, str]) -> Plan:
     """Plan of a run that continues from a base model: its network, preparation and structures.
 
     Raises:
-        InputError: if the settings ask for something else than the base is.
+        InputError: if the settings ask for something else than the base is, or the cohort's images are not the base's.
     """
     for name, wanted, there in (
         ("network", config.network, base.network.name),
@@ -103,10 +103,12 @@ def plan_from_base(config: TrainConfig, base: Manifest, structures: dict[int, st
     if config.patch is not None:
         inference = inference.model_copy(update={"window": check_patch(config.patch, base.network)})
     labels, reasons = choose_structures(base, structures, keep=config.keep_structures)
+    preprocessing = choose_channels(base.preprocessing, measured)
+    sizes = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
     return Plan(
-        network=base.network.model_copy(update={"out_channels": len(labels) + 1}),
+        network=base.network.model_copy(update=sizes),
         labels=labels,
-        preprocessing=base.preprocessing,
+        preprocessing=preprocessing,
         inference=inference,
         steps=config.steps or STEPS_FROM_BASE,
         learning_rate=choose_learning_rate(config, from_base=True),
@@ -139,19 +141,24 @@ def choose_structures(
     return (*stay, *added), reasons
 
 
-def check_same_channels(plan: Plan, measured: Fingerprint) -> None:
-    """Refuse a cohort with other images per case than the network takes, or with the same ones in another order.
+def choose_channels(base: Preprocessing, measured: Fingerprint) -> Preprocessing:
+    """Preparation of the cohort's images for a base model: its own for images of the same name, measured for new ones.
 
     Raises:
-        InputError: naming both.
+        InputError: if the cohort has another number of images per case, and no name says which is which.
     """
-    wanted, there = plan.preprocessing.names, measured.names
-    if len(wanted) != len(there) or (wanted != there and sorted(wanted) == sorted(there)):
+    there, wanted = measured.names, base.names
+    if not set(there) & set(wanted):
+        if len(there) == len(wanted):
+            return base
         msg = (
             f"the base model takes {len(wanted)} image(s) per case ({', '.join(wanted)}), and the cohort has "
-            f"{len(there)} ({', '.join(there)}); list the same images in the same order in cohort.json."
+            f"{len(there)} ({', '.join(there)}); give images that are the same the same name in cohort.json."
         )
         raise InputError(msg)
+    known = {channel.name: channel for channel in base.channels}
+    new = {channel.name: channel for channel in measured.preprocessing().channels}
+    return base.model_copy(update={"channels": tuple(known.get(name, new[name]) for name in there)})
 
 
 def choose_learning_rate(config: TrainConfig, *, from_base: bool) -> float:

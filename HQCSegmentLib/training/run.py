@@ -27,7 +27,7 @@ from HQCSegmentLib.training.judging import judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
-from HQCSegmentLib.training.plan import Plan, check_same_channels, plan_from_base, plan_from_scratch, smaller_patch
+from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch, smaller_patch
 from HQCSegmentLib.training.preparing import (
     JudgedCase,
     content_hash,
@@ -107,7 +107,6 @@ def finetune(
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
     measured = fingerprint(training, channels=cohort.channels)
     plan = make_plan(config, base, measured, cohort.structures)
-    check_same_channels(plan, measured)
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
@@ -167,7 +166,7 @@ def make_plan(
         InputError: for settings that do not fit together, the cohort or the base.
     """
     if base is not None:
-        return plan_from_base(config, base.manifest, structures)
+        return plan_from_base(config, base.manifest, measured, structures)
     sized = config if preset is None else config.model_copy(update={"preset": preset})
     plan = plan_from_scratch(sized, measured, structures)
     if not config.deep_supervision:

@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from HQCSegmentLib.cohort import Fingerprint
+from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.networks import NETWORKS, NetworkSpec, logits, specify, with_inputs, with_outputs
 from HQCSegmentLib.networks.surgery import NEW_OUTPUT_MARGIN
+from HQCSegmentLib.training.plan import choose_channels
 
 NAMES = ["Liver", "Spleen", "Heart"]
 
@@ -60,3 +63,23 @@ def test_an_added_image_changes_nothing_before_training(name: str):
 def test_the_same_structures_give_the_same_network():
     network, spec, _ = built("unet", dims=3)
     assert with_outputs(network, spec, names=NAMES, wanted=NAMES) == (network, spec)
+
+
+def measured(*names: str) -> Fingerprint:
+    """Of a cohort with these images per case, each with intensities of its own."""
+    inside = {"foreground_low": 0, "foreground_high": 1, "foreground_deviation": 1, "hounsfield": True}
+    channels = [{"name": name, "foreground_mean": mean, **inside} for mean, name in enumerate(names, start=10)]
+    return Fingerprint(cases=1, median_spacing=(1, 1, 1), median_extent=(9, 9, 9), channels=channels)
+
+
+def test_images_of_the_base_keep_their_preparation_and_new_ones_are_measured():
+    base = measured("PET", "CT").preprocessing()
+    chosen = choose_channels(base, measured("CT", "MR"))
+    assert [(channel.name, channel.mean) for channel in chosen.channels] == [("CT", 11), ("MR", 11)]
+    # One image under another name is the base's.
+    assert choose_channels(measured("image").preprocessing(), measured("CT")).names == ("image",)
+
+
+def test_where_no_name_says_which_image_is_the_bases_it_is_asked_for():
+    with pytest.raises(InputError, match=r"takes 1 image\(s\) per case \(image\), and the cohort has 2 \(CT, MR\)"):
+        choose_channels(measured("image").preprocessing(), measured("CT", "MR"))
