@@ -86,7 +86,8 @@ class Bundle:
         from safetensors.torch import save_file
 
         with replacing_folder(path) as folder:
-            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+            # Copies, since a layer that a network has under two names (DynUNet) is written under both.
+            tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
             save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
             if adapter is not None:
                 small = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
