@@ -38,6 +38,9 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    only_predicted: Annotated[
+        bool, typer.Option("--only-predicted", help="Leave out references without a prediction instead of refusing.")
+    ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
 ) -> None:
     """Compare contours with references, and write the commissioning report.
@@ -52,7 +55,12 @@ def evaluate(
 
     check_folder(out)
     value_names = names_from(names) if names is not None else None
-    options: dict[str, Any] = {"out": out, "names": value_names, "tolerance_mm": tolerance_mm}
+    options: dict[str, Any] = {
+        "out": out,
+        "names": value_names,
+        "tolerance_mm": tolerance_mm,
+        "only_predicted": only_predicted,
+    }
     if json_events:
 
         def done(step: int, of: int) -> None:

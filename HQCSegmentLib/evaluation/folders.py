@@ -59,6 +59,7 @@ def evaluate(
     out: str | Path | None = None,
     names: Mapping[int, str] | None = None,
     tolerance_mm: float = TOLERANCE_MM,
+    only_predicted: bool = False,
     report: bool = True,
     on_case: CaseDone | None = None,
 ) -> Evaluation:
@@ -72,6 +73,7 @@ def evaluate(
         names: Structure names by value of label maps. Default: `labels.json` beside them, or those of the cohort;
             `structure_<value>` for others.
         tolerance_mm: For surface Dice and added path length.
+        only_predicted: Leave out references without a prediction, with a note, instead of refusing.
         report: Whether the report is written too.
         on_case: Called after each case.
 
@@ -82,7 +84,7 @@ def evaluate(
     if not 0 <= tolerance_mm < float("inf"):
         msg = f"a tolerance of {tolerance_mm} mm is not possible; it must be 0 or more."
         raise InputError(msg)
-    pairing = pair_folders(Path(predictions), Path(references), names=names)
+    pairing = pair_folders(Path(predictions), Path(references), names=names, only_predicted=only_predicted)
     rows: list[Comparison] = []
     predicted: set[str] = set()
     wanted: dict[str, None] = {}

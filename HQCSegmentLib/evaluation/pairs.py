@@ -98,13 +98,16 @@ class Pairing:
     notes: tuple[str, ...] = field(default=())
 
 
-def pair_folders(predictions: Path, references: Path, *, names: Mapping[int, str] | None = None) -> Pairing:
+def pair_folders(
+    predictions: Path, references: Path, *, names: Mapping[int, str] | None = None, only_predicted: bool = False
+) -> Pairing:
     """Find the cases of two folders.
 
     Args:
         predictions: Folder of label maps, RT Structure Sets and DICOM SEG files, named after their cases.
         references: The same, or any cohort: patients with DICOM series and structure sets, images and labels, ...
         names: Structure names by value of the label maps; else `labels.json` in the folder says them.
+        only_predicted: Leave out references without a prediction, with a note, instead of refusing.
 
     Raises:
         InputError: if a folder is missing or holds nothing, a case has no prediction, or has two.
@@ -119,7 +122,7 @@ def pair_folders(predictions: Path, references: Path, *, names: Mapping[int, str
     try:
         cohort = Cohort.open(references)
     except UnknownLayoutError:
-        return _from_files(files, predictions, references, names or {}, local, notes)
+        return _from_files(files, predictions, references, names or {}, local, only_predicted)
     if names is None and local is None and any(image_suffix(path) for path in files.values()):
         notes.append(
             "The predictions come without names: their values are taken to mean the same structures as those of the "
@@ -134,7 +137,7 @@ def pair_folders(predictions: Path, references: Path, *, names: Mapping[int, str
             missing.append(case.name)
             continue
         readers[case.name] = _cohort_reader(case, cohort, file, prediction_names)
-    _refuse_missing(missing, len(cohort.cases), predictions)
+    notes += _about_missing(missing, len(cohort.cases), predictions, only_predicted)
     return Pairing(readers, (*notes, *cohort.notes))
 
 
@@ -164,18 +167,21 @@ def _from_files(
     references: Path,
     names: Mapping[int, str],
     local: Mapping[int, str] | None,
-    notes: list[str],
+    only_predicted: bool,
 ) -> Pairing:
     """Pair two plain folders."""
     wanted = _files_by_case(references)
     if not wanted:
         msg = f"{references} holds no label maps, structure sets or DICOM SEG files, and is no cohort."
         raise InputError(msg)
-    _refuse_missing([case for case in wanted if case not in files], len(wanted), predictions)
+    missing = [case for case in wanted if case not in files]
+    notes = _about_missing(missing, len(wanted), predictions, only_predicted)
     theirs = _names_beside(references)
     judged = _Names(names or local or theirs or {}, is_open=not names and local is None)
     known = _Names(names or theirs or local or {}, is_open=theirs is None)
-    readers = {case: _file_reader(case, files[case], path, judged, known) for case, path in wanted.items()}
+    readers = {
+        case: _file_reader(case, files[case], path, judged, known) for case, path in wanted.items() if case in files
+    }
     return Pairing(readers, tuple(notes))
 
 
@@ -284,8 +290,17 @@ def _names_beside(folder: Path) -> dict[int, str] | None:
     return names_from(file) if file.is_file() else None
 
 
-def _refuse_missing(missing: Iterable[str], of: int, predictions: Path) -> None:
+def _about_missing(missing: Iterable[str], of: int, predictions: Path, only_predicted: bool) -> list[str]:
+    """A note on references without a prediction, where they may be left out.
+
+    Raises:
+        InputError: where they may not, or there is nothing else.
+    """
     names = sorted(missing)
-    if names:
-        msg = f"case {names[0]}: {predictions} holds no prediction ({len(names)} of {of} are missing)."
-        raise InputError(msg)
+    if not names:
+        return []
+    if only_predicted and len(names) < of:
+        return [f"{len(names)} of {of} references have no prediction and are left out: {', '.join(names)}."]
+    hint = "" if len(names) == of else "; --only-predicted leaves them out"
+    msg = f"case {names[0]}: {predictions} holds no prediction ({len(names)} of {of} are missing{hint})."
+    raise InputError(msg)

@@ -168,6 +168,16 @@ def test_a_missing_prediction_is_refused(folders: tuple[Path, Path], tmp_path: P
     refused(folders, tmp_path / "out", "case bert", folders[0], "1 of 2")
 
 
+def test_references_without_a_prediction_may_be_left_out_with_a_note(folders: tuple[Path, Path], tmp_path: Path):
+    (folders[0] / "bert.nii.gz").unlink()
+    result = evaluate(*folders, only_predicted=True)
+    assert {row.case for row in result.rows} == {"anna"}
+    assert result.notes == ("1 of 2 references have no prediction and are left out: bert.",)
+    (folders[0] / "anna.nii.gz").unlink()
+    with pytest.raises(InputError, match="2 of 2 are missing"):
+        evaluate(*folders, only_predicted=True)
+
+
 def test_another_grid_is_refused(folders: tuple[Path, Path], tmp_path: Path):
     shifted = AFFINE.copy()
     shifted[2, 3] = 1
