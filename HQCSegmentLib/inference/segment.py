@@ -16,6 +16,7 @@ from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, Segmentation, Source, join
 from HQCSegmentLib.imaging.image_files import image_stem, number_of_volumes
+from HQCSegmentLib.inference.memory import reusing_memory
 from HQCSegmentLib.inference.scorer import NetworkScorer
 from HQCSegmentLib.inference.sliding_window import Progress, planes
 from HQCSegmentLib.inference.windows import WindowGrid
@@ -89,15 +90,16 @@ def winners(
     """As `winning_outputs`, with the scorer of a network in evaluation mode."""
     volume = torch.from_numpy(prepared.array)
     grid = WindowGrid.lay(prepared.grid.shape, window, overlap)
-    finished = planes(
-        scorer,
-        volume,
-        grid,
-        dims=len(window),
-        window_batch=scorer.windows_at_a_time(window, len(volume)),
-        on_progress=on_progress,
-    )
-    return restore_planes(finished, prepared, axis=grid.axis)
+    with reusing_memory():
+        finished = planes(
+            scorer,
+            volume,
+            grid,
+            dims=len(window),
+            window_batch=scorer.windows_at_a_time(window, len(volume)),
+            on_progress=on_progress,
+        )
+        return restore_planes(finished, prepared, axis=grid.axis)
 
 
 def open_image(source: Input, *, name: str | None = None, channels: Sequence[str] = (ONLY_CHANNEL,)) -> Image:

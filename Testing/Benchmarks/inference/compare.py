@@ -1,0 +1,114 @@
+"""Memory and time of segmenting a planning CT: HQCSegment beside MONAI and nnU-Net v2, same network and weights.
+
+    python Testing/Benchmarks/inference/compare.py --out FOLDER [--scale 1] [--overlap 0.25] [--rounds 1] [--threads 2]
+
+Makes an environment with nnU-Net v2 in FOLDER/nnunet on the first call (network needed). Each method runs in a process
+of its own, one after the other, in every round; peak memory is that of the process. Writes FOLDER/results.json and a
+table to the screen. A CT of 512 x 512 x 400 voxels at scale 1; `--scale` shortens it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from subject import SHAPE, STRUCTURES, write_phantom
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument("--scale", type=float, default=1.0)
+    options.add_argument("--overlap", type=float, default=0.25)
+    options.add_argument("--rounds", type=int, default=1)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--methods", default="hqcsegment,monai,nnunet")
+    options.add_argument("--nnunet-python", type=Path, help="of an environment that has nnU-Net v2")
+    asked = options.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    methods = asked.methods.split(",")
+    pythons = dict.fromkeys(methods, Path(sys.executable))
+    if "nnunet" in methods:
+        pythons["nnunet"] = asked.nnunet_python or nnunet_environment(asked.out / "nnunet")
+    write_phantom(asked.out / "ct.npy", scale=asked.scale)
+    found: dict[str, list[dict]] = {method: [] for method in methods}
+    for _ in range(asked.rounds):
+        for method in methods:
+            found[method].append(measure(method, pythons[method], asked))
+    results = {
+        "shape": [*SHAPE[:2], max(32, round(SHAPE[2] * asked.scale))],
+        "structures": STRUCTURES,
+        "overlap": asked.overlap,
+        "threads": asked.threads,
+        "processors": os.cpu_count(),
+        "machine": platform.machine(),
+        "load_average": os.getloadavg(),
+        "methods": found,
+        "agreement": agreement(asked.out, [method for method in methods if "failed" not in found[method][-1]]),
+    }
+    (asked.out / "results.json").write_text(json.dumps(results, indent=2))
+    print(table(found))
+
+
+def nnunet_environment(folder: Path) -> Path:
+    """Python of an environment with nnU-Net v2 and this environment's torch and MONAI versions."""
+    import monai
+    import torch
+
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        wanted = [f"torch=={torch.__version__}", f"monai=={monai.__version__}", "nnunetv2"]
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+    return python
+
+
+def measure(method: str, python: Path, asked: argparse.Namespace) -> dict:
+    """Run one method once."""
+    words = [python, HERE / f"by_{method}.py", asked.out, asked.overlap, asked.threads]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(asked.threads)}
+    done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        # A method that runs out of memory is a result too.
+        return {"failed": done.returncode, "said": done.stderr[-500:]}
+    return json.loads((asked.out / f"{method}.json").read_text())
+
+
+def agreement(folder: Path, methods: list[str]) -> dict[str, float]:
+    """Part of all voxels where a method's label is the first method's."""
+    first = np.load(folder / f"{methods[0]}.npy", mmap_mode="r") if methods else None
+    return {
+        method: float((np.load(folder / f"{method}.npy", mmap_mode="r") == first).mean()) for method in methods[1:]
+    }
+
+
+def table(found: dict[str, list[dict]]) -> str:
+    """Best of the rounds, and ratios to the first method."""
+    best = {
+        method: {key: min(one[key] for one in rounds) for key in ("wall_s", "cpu_s", "peak_rss_gib")}
+        for method, rounds in found.items()
+        if all("failed" not in one for one in rounds)
+    }
+    own = next(iter(best.values()), {})
+    lines = ["| method | wall s | CPU s | peak RSS GiB | wall, ours / its | CPU | RSS |", "|---|---|---|---|---|---|---|"]
+    for method in found:
+        if method not in best:
+            lines.append(f"| {method} | failed | | | | | |")
+            continue
+        row = best[method]
+        ratios = " | ".join(f"{own[key] / row[key]:.2f}" for key in row)
+        lines.append(f"| {method} | {row['wall_s']:.1f} | {row['cpu_s']:.1f} | {row['peak_rss_gib']:.2f} | {ratios} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
