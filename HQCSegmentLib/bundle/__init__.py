@@ -2,5 +2,6 @@
 
 from HQCSegmentLib.bundle.bundle import Bundle
 from HQCSegmentLib.bundle.manifest import RESEARCH_USE, Inference, Manifest, TrainingSummary
+from HQCSegmentLib.bundle.postprocessing import PostProcessing
 
-__all__ = ["RESEARCH_USE", "Bundle", "Inference", "Manifest", "TrainingSummary"]
+__all__ = ["RESEARCH_USE", "Bundle", "Inference", "Manifest", "PostProcessing", "TrainingSummary"]

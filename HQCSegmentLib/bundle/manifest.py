@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from HQCSegmentLib.bundle.postprocessing import PostProcessing
 from HQCSegmentLib.cohort import Fingerprint, Preprocessing
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec
@@ -55,6 +56,9 @@ class Manifest(BaseModel):
     inference: Inference
     fingerprint: Fingerprint
     training: TrainingSummary
+    postprocessing: dict[str, PostProcessing] = Field(
+        default_factory=dict, description="what is done to structures after the network, by name"
+    )
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of model.safetensors")
 
     @model_validator(mode="after")
