@@ -1,0 +1,33 @@
+"""Other engines than PyTorch give the same contours."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.inference.engines import compiled_scorer
+from HQCSegmentLib.networks import NETWORKS, logits, specify
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_are_those_of_pytorch_up_to_rounding(name: str, dims: int, engine):
+    network = specify(name, dims=dims, preset="small", in_channels=2, out_channels=4).build_seeded(0).eval()
+    window = (32, 16, 16)[:dims]
+    windows = torch.randn((3, 2, *window), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = logits(network, windows)
+    found = compiled_scorer(engine, network, window=window, channels=2)(windows)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize(("engine", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino"), ("onnx", "onnx")])
+def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch, engine, package: str):
+    monkeypatch.setitem(sys.modules, package, None)
+    network = specify("unet", dims=3, preset="small", in_channels=1, out_channels=2).build_seeded(0).eval()
+    with pytest.raises(InputError, match=rf"needs the package {package}.*pip install 'hqcsegment\[{engine}\]'"):
+        compiled_scorer(engine, network, window=(16, 16, 16), channels=1)
