@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from HQCSegmentLib.cohort.case import LabelledCase
+from HQCSegmentLib.cohort.norms import StructureNorm, structure_norms
 from HQCSegmentLib.cohort.preprocessing import IMAGE_PERCENTILES, ONLY_CHANNEL, Channel, Preprocessing, in_channels
 from HQCSegmentLib.imaging import Reorientation
 
@@ -54,6 +55,9 @@ class Fingerprint(BaseModel):
     median_spacing: tuple[float, float, float] = Field(description="median spacing along R, A, S in mm")
     median_extent: tuple[float, float, float] = Field(description="median size of the images along R, A, S in mm")
     channels: tuple[Intensities, ...] = Field(min_length=1, description="images of a case, in the order of the network")
+    structures: dict[str, StructureNorm] = Field(
+        default_factory=dict, description="size, density and place of each structure, by name"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -73,13 +77,20 @@ class Fingerprint(BaseModel):
         )
 
 
-def fingerprint(cases: Iterable[LabelledCase], *, channels: Sequence[str] = (ONLY_CHANNEL,)) -> Fingerprint:
+def fingerprint(
+    cases: Iterable[LabelledCase],
+    *,
+    channels: Sequence[str] = (ONLY_CHANNEL,),
+    structures: Mapping[int, str] | None = None,
+) -> Fingerprint:
     """Measure cases; intensities are sampled evenly inside structures, so that large cases do not dominate.
 
     Args:
         cases: With as many images each as there are channels.
         channels: What the images of a case are.
+        structures: Names by label value, to measure each structure too.
     """
+    cases = list(cases)
     spacings, extents = [], []
     lowest: list[list[float]] = [[] for _ in channels]
     samples: list[list[npt.NDArray[np.float64]]] = [[] for _ in channels]
@@ -100,6 +111,7 @@ def fingerprint(cases: Iterable[LabelledCase], *, channels: Sequence[str] = (ONL
             _intensities(name, np.concatenate(sampled), hounsfield=float(np.median(least)) < AIR_HU)
             for name, sampled, least in zip(channels, samples, lowest, strict=True)
         ),
+        structures=structure_norms(cases, structures or {}),
     )
 
 

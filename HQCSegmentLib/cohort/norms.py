@@ -88,7 +88,7 @@ def structure_norms(cases: Iterable[LabelledCase], structures: Mapping[int, str]
     of them: here those of the case that shows most.
 
     Args:
-        cases: Read once, one after the other.
+        cases: With the contours that were drawn.
         structures: Names by label value.
     """
     measured: list[dict[str, Measured]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,10 @@ class Segmentation:
         name: Alias of the case.
         series: The DICOM image series it refers to, where there is one.
         warnings: Sentences about why this result may be wrong.
+        confidence: For each structure by name, the Dice that the network's own probabilities let expect; 0 where the
+            structure was not found. Empty where nothing is known.
+        agreement: For each structure by name, Dice between several predictions (mirrored images, an ensemble); empty
+            where there was one.
     """
 
     array: npt.NDArray[np.unsignedinteger]
@@ -32,6 +37,8 @@ class Segmentation:
     name: str = "segmentation"
     series: SeriesReference | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,7 +78,7 @@ def onnx_bytes(network: nn.Module, *, window: tuple[int, ...], channels: int) ->
         torch.onnx.export(
             _Logits(network),
             (torch.zeros((1, channels, *window)),),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # a file in memory too, for this exporter
             input_names=["windows"],
             output_names=["logits"],
             dynamo=False,
@@ -108,6 +109,8 @@ def _by_onnxruntime(model: bytes, threads: int) -> Callable[[npt.NDArray], npt.N
 
 
 def _by_openvino(model: bytes, threads: int) -> Callable[[npt.NDArray], npt.NDArray]:
+    # Its import tells Google Analytics that it was imported. Without this package it is silent; a hospital wants that.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as error:

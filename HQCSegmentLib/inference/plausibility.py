@@ -56,8 +56,8 @@ def image_doubts(image: Image, manifest: Manifest) -> Iterator[str]:
     for name, extent, usual in zip(AXES, extents, measured.median_extent, strict=True):
         if extent < EXTENT_PART * usual:
             yield (
-                f"The image covers {extent:.0f} mm from {name}, the training images about {usual:.0f} mm: a part of the "
-                "patient may be missing."
+                f"The image covers {extent:.0f} mm from {name}, the training images about {usual:.0f} mm: a part of "
+                "the patient may be missing."
             )
 
 
@@ -121,8 +121,8 @@ def _position_doubts(name: str, place: npt.NDArray, norm: StructureNorm, spread:
         margin = max(high - low, LEAST_POSITION_MARGIN * spread)
         if not low - margin <= value <= high + margin:
             yield (
-                f"{name} lies {abs(value - np.clip(value, low, high)):.0f} mm off (from {axis}) from where the training "
-                "cases show it beside the other structures; is the image flipped?"
+                f"{name} lies {abs(value - np.clip(value, low, high)):.0f} mm off (from {axis}) from where the "
+                "training cases show it beside the other structures; is the image flipped?"
             )
             return
 

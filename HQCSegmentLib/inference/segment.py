@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import LabelMap, Prepared, prepare, restore_planes
-from HQCSegmentLib.cohort.preprocessing import ONLY_CHANNEL, check_channels
 from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging import Image, Segmentation, Source, join
-from HQCSegmentLib.imaging.image_files import image_stem, number_of_volumes
+from HQCSegmentLib.imaging import Segmentation
+from HQCSegmentLib.inference.body import body_box, with_surroundings
+from HQCSegmentLib.inference.confidence import ExpectedDice
+from HQCSegmentLib.inference.config import SegmentConfig
+from HQCSegmentLib.inference.engines import compiled_scorer
+from HQCSegmentLib.inference.inputs import Input, open_image
+from HQCSegmentLib.inference.members import Average, Mirrored, Scorer, mirrored_outputs
 from HQCSegmentLib.inference.memory import reusing_memory
+from HQCSegmentLib.inference.plausibility import image_doubts, result_doubts, uncertainty_doubts
+from HQCSegmentLib.inference.postprocessing import postprocess
 from HQCSegmentLib.inference.scorer import NetworkScorer
 from HQCSegmentLib.inference.sliding_window import Progress, planes
-from HQCSegmentLib.inference.windows import WindowGrid
+from HQCSegmentLib.inference.windows import Box, WindowGrid
 
-OneImage = Image | str | Path | tuple[npt.NDArray, npt.ArrayLike]
-
-Input = OneImage | list[OneImage]
+FAST_OVERLAP = 0.25
+"""Of windows with quality "fast"."""
 
 
 def segment(
@@ -31,9 +35,11 @@ def segment(
     image: Input,
     *,
     device: str = "auto",
-    on_progress: Callable[[int, int], None] | None = None,
+    config: SegmentConfig | None = None,
+    ensemble: Sequence[Bundle] = (),
+    on_progress: Progress | None = None,
 ) -> Segmentation:
-    """Label map of one image, in the image's own geometry.
+    """Label map of one image, in the image's own geometry, with sentences on why it may be wrong.
 
     Args:
         bundle: The model.
@@ -42,23 +48,48 @@ def segment(
             the channels; the first decides the geometry, the others are brought to its grid. A file or array may also
             hold all channels, along the fourth axis of a file, the first of an array.
         device: "auto", "cpu", "cuda" or "mps".
-        on_progress: Called with (done, of) now and then.
+        config: Engine, quality, post-processing.
+        ensemble: Further models of the same structures and preparation, such as those of other folds; all are averaged.
+        on_progress: Called with windows (done, of) after each.
 
     Raises:
-        InputError: if the image cannot be read or used, or is not as many images as the model needs.
+        InputError: if the image cannot be read or used, or is not as many images as the model needs; if the models do
+            not belong together; if an engine is not installed.
     """
+    config = config or SegmentConfig()
     manifest = bundle.manifest
     image = open_image(image, channels=manifest.preprocessing.names)
-    winner = winning_outputs(
-        bundle.network.to(choose_device(device)),
+    members = _Members.of([bundle, *ensemble], config, device)
+    usual = manifest.inference.overlap
+    expected = ExpectedDice()
+    winner = winners(
+        members.average,
         prepare(image, manifest.preprocessing),
         window=manifest.inference.window,
-        overlap=manifest.inference.overlap,
+        overlap=min(FAST_OVERLAP, usual) if config.quality == "fast" else usual,
+        window_batch=members.windows_at_a_time(manifest.inference.window, len(manifest.preprocessing.channels)),
+        within=body_box(image, manifest) if config.quality == "fast" else None,
+        expected=expected,
         on_progress=on_progress,
     )
     values = np.array([0, *(structure.value for structure in manifest.labels)])
     array = (values.astype(np.uint8) if values.max() <= np.iinfo(np.uint8).max else values.astype(np.uint16))[winner]
-    return Segmentation(array, image.affine, manifest.labels, image.name, image.series)
+    if config.postprocessing:
+        array = postprocess(
+            array, structures=manifest.labels, settings=manifest.postprocessing, spacing=image.grid.spacing
+        )
+    names = [structure.name for structure in manifest.labels]
+    confidence = dict(zip(names, expected.dice()[1:], strict=True))
+    agreement = dict(zip(names, (members.average.agreement() or [])[1:], strict=False))
+    doubts = [
+        *members.warnings,
+        *image_doubts(image, manifest),
+        *result_doubts(image, array, manifest.labels, manifest),
+        *uncertainty_doubts(confidence, agreement),
+    ]
+    return Segmentation(
+        array, image.affine, manifest.labels, image.name, image.series, tuple(doubts), confidence, agreement
+    )
 
 
 def winning_outputs(
@@ -72,66 +103,100 @@ def winning_outputs(
     """Index of the output with the highest score at each voxel of the image as it came, (i, j, k), 0 background."""
     training = network.training
     network.eval()
+    scorer = NetworkScorer(network)
     try:
-        return winners(NetworkScorer(network), prepared, window=window, overlap=overlap, on_progress=on_progress)
+        return winners(
+            scorer,
+            prepared,
+            window=window,
+            overlap=overlap,
+            window_batch=scorer.windows_at_a_time(window, len(prepared.array)),
+            on_progress=on_progress,
+        )
     finally:
         network.train(training)
 
 
 @torch.inference_mode()
 def winners(
-    scorer: NetworkScorer,
+    scorer: Scorer,
     prepared: Prepared,
     *,
     window: tuple[int, ...],
     overlap: float,
+    window_batch: int = 1,
+    within: Box | None = None,
+    expected: ExpectedDice | None = None,
     on_progress: Progress | None = None,
 ) -> LabelMap:
-    """As `winning_outputs`, with the scorer of a network in evaluation mode."""
+    """As `winning_outputs`, with any scorer; `expected` adds up how sure the scores are.
+
+    Outside of `within`, a part of the prepared grid, all is background.
+    """
     volume = torch.from_numpy(prepared.array)
-    grid = WindowGrid.lay(prepared.grid.shape, window, overlap)
+    if within is not None:
+        volume = volume[:, *(slice(low, high) for low, high in within)]
+    _, first, second, third = volume.shape
+    grid = WindowGrid.lay((first, second, third), window, overlap)
     with reusing_memory():
-        finished = planes(
-            scorer,
-            volume,
-            grid,
-            dims=len(window),
-            window_batch=scorer.windows_at_a_time(window, len(volume)),
-            on_progress=on_progress,
-        )
+        finished = planes(scorer, volume, grid, dims=len(window), window_batch=window_batch, on_progress=on_progress)
+        if expected is not None:
+            finished = expected.watch(finished)
+        if within is not None:
+            finished = with_surroundings(finished, prepared.grid.shape, within, axis=grid.axis)
         return restore_planes(finished, prepared, axis=grid.axis)
 
 
-def open_image(source: Input, *, name: str | None = None, channels: Sequence[str] = (ONLY_CHANNEL,)) -> Image:
-    """An image from any of the forms that `segment` takes.
+@dataclass
+class _Members:
+    """What is averaged, and the networks behind it."""
 
-    Args:
-        source: Image, or images of one patient.
-        name: Alias of the case; by default as the first file is named.
-        channels: What the images must be.
+    average: Average
+    networks: list[NetworkScorer] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    Raises:
-        InputError: if one cannot be read, they do not belong together, or there are not as many as channels.
-    """
-    parts = source if isinstance(source, list) else [source]
-    volumes = len(channels) if len(parts) == 1 else 1
-    image = join([_open_one(part, name=name, volumes=volumes) for part in parts])
-    check_channels(image, channels)
-    return image
+    @classmethod
+    def of(cls, bundles: Sequence[Bundle], config: SegmentConfig, device: str) -> _Members:
+        """Scorers of models that belong together.
 
+        Raises:
+            InputError: if they do not, or the engine is not installed.
+        """
+        first = bundles[0].manifest
+        for bundle in bundles[1:]:
+            other = bundle.manifest
+            for what in ("labels", "preprocessing", "inference"):
+                if getattr(first, what) != getattr(other, what):
+                    msg = f"{bundle.path} cannot be averaged with {bundles[0].path}: they have other {what}."
+                    raise InputError(msg)
+        networks: list[NetworkScorer] = []
+        scorers: list[Scorer] = []
+        for bundle in bundles:
+            if config.engine == "torch":
+                networks.append(NetworkScorer(bundle.network.to(choose_device(device))))
+                scorers.append(networks[-1])
+            else:
+                scorers.append(
+                    compiled_scorer(
+                        config.engine,
+                        bundle.network.to("cpu"),
+                        window=first.inference.window,
+                        channels=len(first.preprocessing.channels),
+                    )
+                )
+        notes = []
+        outputs = mirrored_outputs(first.labels) if config.quality == "best" else None
+        if outputs is not None:
+            scorers += [Mirrored(one, outputs) for one in scorers]
+        elif config.quality == "best":
+            notes.append("The image was not mirrored, since a structure of one side has no partner of the other.")
+        return cls(Average(scorers), networks, notes)
 
-def _open_one(source: OneImage, *, name: str | None, volumes: int) -> Image:
-    if isinstance(source, Image):
-        return source
-    if isinstance(source, tuple):
-        array = np.asarray(source[0])
-        first, *others = array if array.ndim == 4 and volumes > 1 else [array]
-        return Image(first, np.asarray(source[1], float), name=name or "image", others=tuple(others))
-    path = Path(source)
-    if not path.exists():
-        msg = f"the image {path} does not exist."
-        raise InputError(msg)
-    if volumes > 1 and path.is_file() and number_of_volumes(path) == 1:
-        # It can be read, and the right number be asked for.
-        volumes = 1
-    return Source(path).read(name=name or (path.resolve().name if path.is_dir() else image_stem(path)), volumes=volumes)
+    @property
+    def warnings(self) -> list[str]:
+        """What did not go as planned."""
+        return [*self.notes, *dict.fromkeys(sentence for one in self.networks for sentence in one.warnings)]
+
+    def windows_at_a_time(self, window: tuple[int, ...], channels: int) -> int:
+        """For the first network; the others have the same size or are halved when they run out of memory."""
+        return self.networks[0].windows_at_a_time(window, channels) if self.networks else 1

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 Triple = tuple[int, int, int]
 
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""First voxel and the one after the last, along R, A, S."""
+
 
 @dataclass(frozen=True)
 class WindowGrid:

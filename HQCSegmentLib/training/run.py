@@ -105,7 +105,7 @@ def finetune(
     used = cohort.subset((*parts.training, *parts.held_out))
     read = {case.name: case.read(cohort.structures) for case in used.cases}
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
-    measured = fingerprint(training, channels=cohort.channels)
+    measured = fingerprint(training, channels=cohort.channels, structures=cohort.structures)
     plan = make_plan(config, base, measured, cohort.structures)
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)

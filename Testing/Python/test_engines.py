@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -31,3 +32,17 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch, engine, 
     network = specify("unet", dims=3, preset="small", in_channels=1, out_channels=2).build_seeded(0).eval()
     with pytest.raises(InputError, match=rf"needs the package {package}.*pip install 'hqcsegment\[{engine}\]'"):
         compiled_scorer(engine, network, window=(16, 16, 16), channels=1)
+
+
+def test_openvino_tells_nobody_that_it_is_used():
+    """Its telemetry is never loaded, and so sends nothing."""
+    code = """
+import sys
+from HQCSegmentLib.inference.engines import compiled_scorer
+from HQCSegmentLib.networks import specify
+network = specify("unet", dims=2, preset="small", in_channels=1, out_channels=2).build().eval()
+compiled_scorer("openvino", network, window=(16, 16), channels=1)
+print([name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module is not None])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"

@@ -36,9 +36,7 @@ class Prediction:
     spacing: tuple[float, float, float]
 
 
-def choose_postprocessing(
-    cases: Sequence[Prediction], structures: Sequence[Structure]
-) -> dict[str, PostProcessing]:
+def choose_postprocessing(cases: Sequence[Prediction], structures: Sequence[Structure]) -> dict[str, PostProcessing]:
     """Steps for each structure, by name; structures that get none are left out.
 
     One step after the other is tried on top of those already chosen, and kept only if it raises the mean Dice of the

@@ -86,9 +86,7 @@ def measure(method: str, python: Path, asked: argparse.Namespace) -> dict:
 def agreement(folder: Path, methods: list[str]) -> dict[str, float]:
     """Part of all voxels where a method's label is the first method's."""
     first = np.load(folder / f"{methods[0]}.npy", mmap_mode="r") if methods else None
-    return {
-        method: float((np.load(folder / f"{method}.npy", mmap_mode="r") == first).mean()) for method in methods[1:]
-    }
+    return {method: float((np.load(folder / f"{method}.npy", mmap_mode="r") == first).mean()) for method in methods[1:]}
 
 
 def table(found: dict[str, list[dict]]) -> str:
@@ -99,7 +97,10 @@ def table(found: dict[str, list[dict]]) -> str:
         if all("failed" not in one for one in rounds)
     }
     own = next(iter(best.values()), {})
-    lines = ["| method | wall s | CPU s | peak RSS GiB | wall, ours / its | CPU | RSS |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| method | wall s | CPU s | peak RSS GiB | wall, ours / its | CPU | RSS |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for method in found:
         if method not in best:
             lines.append(f"| {method} | failed | | | | | |")

@@ -1,0 +1,27 @@
+"""Settings of segmenting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Quality = Literal["fast", "standard", "best"]
+
+
+class SegmentConfig(BaseModel):
+    """How an image is segmented; the defaults are what the model was judged with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: Literal["torch", "onnx", "openvino"] = Field(
+        default="torch", description="program that computes the network; onnx and openvino use the CPU"
+    )
+    quality: Quality = Field(
+        default="standard",
+        description="fast: windows overlap less, and of a CT only the body is looked at; best: the image is looked at "
+        "mirrored too, where structures allow it",
+    )
+    postprocessing: bool = Field(
+        default=True, description="do the post-processing that the model was given in training"
+    )
