@@ -10,9 +10,17 @@ class HQCSegmentError(Exception):
 
 
 class InputError(HQCSegmentError, ValueError):
-    """The input or the way it was asked for is wrong; nothing has been written."""
+    """The input or the way it was asked for is wrong; nothing has been written.
+
+    Attributes:
+        code: Short fixed word for programs, where the kind of fault has one (see Docs/checking.md).
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, code: str = "unusable") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class WorkError(HQCSegmentError, RuntimeError):

@@ -49,6 +49,15 @@ def without_folder(text: str, case: Case) -> str:
     return text.replace(case.image.name, case.name) if case.name.startswith(HASHED) else text
 
 
+def alias_of(secret: str) -> str:
+    """Name for a patient that is known by identifiers only, which nobody can find by the patient's number alone.
+
+    Args:
+        secret: With unique identifiers of the patient's files in it.
+    """
+    return HASHED + hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
 def _alias(case: Case) -> str | None:
     """Hash in place of the name of a case that identifies its patient; None where the name may stay."""
     header = next((found for file in _files(case) if (found := read_tags(file, _TAGS)) is not None), None)
@@ -63,7 +72,7 @@ def _alias(case: Case) -> str | None:
     if not (is_named or is_numbered or (len(birth) == 8 and birth in name)):
         return None
     salt = f"{header.get('StudyInstanceUID', '')} {header.get('SOPInstanceUID', '')}"
-    return HASHED + hashlib.sha256(f"{salt} {case.name}".encode()).hexdigest()[:8]
+    return alias_of(f"{salt} {case.name}")
 
 
 def _files(case: Case) -> list[Path]:

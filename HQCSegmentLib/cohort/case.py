@@ -29,6 +29,8 @@ class Case:
         series: Which series of the folder `image`, where several were there to choose from.
         others: Further channels of the image.
         volumes: How many volumes the file `image` holds, each a channel, as the Decathlon has it.
+        further_labels: More DICOM files with contours of the same images, such as one DICOM SEG for each organ.
+        fault: Why it cannot be told which contours belong to the case; reading it says so.
         present: Names in the files of the structures that were looked for in this case and may be empty; others are
             unknown. None where the label says so itself: all of a label map, the drawn ones of a DICOM file.
     """
@@ -42,14 +44,23 @@ class Case:
     series: SeriesSummary | None = None
     others: tuple[Source, ...] = ()
     volumes: int = 1
+    further_labels: tuple[Path, ...] = ()
+    fault: str = ""
     present: frozenset[str] | None = None
+
+    @property
+    def labels(self) -> tuple[Path, ...]:
+        """All files with contours."""
+        return self.label, *self.further_labels
 
     def read_image(self) -> Image:
         """The image, with all its channels.
 
         Raises:
-            InputError: if one cannot be read, or they do not belong together.
+            InputError: if one cannot be read, they do not belong together, or the case has a fault.
         """
+        if self.fault:
+            raise InputError(self.fault, code="ambiguous-contours")
         first = Source(self.image, self.series).read(name=self.name, volumes=self.volumes)
         return join([first, *(other.read(name=self.name) for other in self.others)])
 
@@ -134,7 +145,7 @@ class Case:
         notes: list[str] = []
         local: dict[str, str] = {}
         boxes: dict[int, Box] = {}
-        for drawn in drawn_in(self.label, image, names=wanted):
+        for drawn in (one for file in self.labels for one in drawn_in(file, image, names=wanted)):
             name = self.renamed.get(drawn.name, drawn.name)
             if name in local:
                 msg = (

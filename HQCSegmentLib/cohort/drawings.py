@@ -24,6 +24,15 @@ def list_names(path: Path) -> list[str]:
     return list_segments(path) if is_dicom_seg(path) else list_rois(path)
 
 
+def drawn_names(path: Path) -> list[str]:
+    """As `list_names`, without regions of a structure set that have no contours.
+
+    Raises:
+        InputError: if the file is neither an RT Structure Set nor a DICOM SEG.
+    """
+    return list_segments(path) if is_dicom_seg(path) else list_rois(path, drawn=True)
+
+
 def drawn_in(path: Path, image: Image, *, names: Collection[str] | None = None) -> Iterator[Drawn]:
     """Structures of a file on the grid of an image, one after the other; not drawn ones are absent.
 

@@ -83,13 +83,24 @@ def is_structure_set(path: Path) -> bool:
     return header is not None and header.get("SOPClassUID") == RTSTRUCT_CLASS
 
 
-def list_rois(path: Path) -> list[str]:
-    """Names of all regions of interest in a structure set, drawn or not, in the order of the file.
+def list_rois(path: Path, *, drawn: bool = False) -> list[str]:
+    """Names of all regions of interest in a structure set, in the order of the file.
+
+    Args:
+        path: RT Structure Set file.
+        drawn: Only those with contours.
 
     Raises:
         InputError: if the file is not an RT Structure Set.
     """
-    return [_roi_name(roi) for roi in _read(Path(path)).get("StructureSetROISequence") or []]
+    structure_set = _read(Path(path))
+    contoured = {
+        int(item.ReferencedROINumber)
+        for item in structure_set.get("ROIContourSequence") or []
+        if item.get("ContourSequence")
+    }
+    regions = structure_set.get("StructureSetROISequence") or []
+    return [_roi_name(roi) for roi in regions if not drawn or int(roi.ROINumber) in contoured]
 
 
 def read_structure_set(

@@ -189,7 +189,9 @@ def _cohort_reader(case: Case, cohort: Cohort, file: Path, names: _Names) -> Cal
     def read() -> CasePair:
         image = case.read_image()
         if is_drawing(case.label):
-            reference = _read_drawing(case.label, image, renamed=case.renamed)
+            parts = [_read_drawing(file, image, renamed=case.renamed) for file in case.labels]
+            boxes = {name: box for part in parts for name, box in part.boxes.items()}
+            reference = Drawing(boxes, frozenset(name for part in parts for name in part.listed))
         else:
             labelled = case.read(cohort.structures)
             known = {value: name for value, name in cohort.structures.items() if value in labelled.known}

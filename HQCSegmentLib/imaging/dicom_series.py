@@ -127,26 +127,26 @@ def _read_slice(file: Path, name: str) -> _Slice:
         raise InputError(msg)
     if int(header.get("NumberOfFrames") or 1) > 1:
         msg = f"{name}: {file.name} is a multi-frame image; export the series as single-frame files."
-        raise InputError(msg)
+        raise InputError(msg, code="multi-frame")
     if int(header.get("SamplesPerPixel") or 1) != 1:
         msg = f"{name}: {file.name} is a color image; a grayscale series is needed."
-        raise InputError(msg)
+        raise InputError(msg, code="color-image")
     values = []
     for tag, length in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
         value = _numbers(header, tag)
         if value.shape != (length,) or not np.isfinite(value).all():
             msg = f"{name}: {file.name} has no valid {tag}; its place in the patient is unknown."
-            raise InputError(msg)
+            raise InputError(msg, code="no-position")
         values.append(value)
     position, orientation, pixel_spacing = values
     row, column = orientation[:3], orientation[3:]
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1).max() > ORIENTATION_TOLERANCE or abs(row @ column) > ORIENTATION_TOLERANCE:
         msg = f"{name}: the ImageOrientationPatient of {file.name} is not two perpendicular unit vectors."
-        raise InputError(msg)
+        raise InputError(msg, code="no-position")
     if pixel_spacing.min() <= 0:
         msg = f"{name}: {file.name} has the PixelSpacing {pixel_spacing.tolist()}; it must be positive."
-        raise InputError(msg)
+        raise InputError(msg, code="no-position")
     return _Slice(file, header, position, orientation, pixel_spacing)
 
 
@@ -169,16 +169,16 @@ def _check_same_kind(slices: Sequence[_Slice], name: str) -> None:
         where = f"{first.file.name} and {one.file.name}"
         if np.abs(one.orientation - first.orientation).max() > ORIENTATION_TOLERANCE:
             msg = f"{name}: the series has slices of different orientation ({where}); separate them."
-            raise InputError(msg)
+            raise InputError(msg, code="mixed-orientations")
         if one.size != first.size:
             msg = f"{name}: the series has slices of different size ({where}); separate them."
-            raise InputError(msg)
+            raise InputError(msg, code="mixed-sizes")
         if not np.allclose(one.pixel_spacing, first.pixel_spacing, rtol=ORIENTATION_TOLERANCE, atol=0):
             msg = f"{name}: the series has slices of different pixel spacing ({where}); separate them."
-            raise InputError(msg)
+            raise InputError(msg, code="mixed-sizes")
         if one.header.get("FrameOfReferenceUID") != first.header.get("FrameOfReferenceUID"):
             msg = f"{name}: the series has slices of different frames of reference ({where}); separate them."
-            raise InputError(msg)
+            raise InputError(msg, code="mixed-frames")
 
 
 def _normal(one: _Slice) -> FloatArray:
@@ -226,7 +226,7 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
         one = int(gaps.argmin())
         where = f"{slices[one].file.name} and {slices[one + 1].file.name}"
         msg = f"{name}: the series has two slices at the same position ({where}); remove the duplicate."
-        raise InputError(msg)
+        raise InputError(msg, code="same-position")
     sideways = np.linalg.norm(offsets - along[:, None] * normal, axis=1)
     if (sideways > POSITION_TOLERANCE_MM + TILT_TOLERANCE * along).any():
         degrees = np.degrees(np.arctan2(sideways[-1], along[-1]))
@@ -234,7 +234,7 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
             f"{name}: the slices are not stacked straight above each other (gantry tilt of {degrees:.1f} "
             "degrees); resample the series to a straight grid first."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="gantry-tilt")
     distance = float(along[-1] / (len(slices) - 1))
     if np.abs(along - distance * np.arange(len(slices))).max() > POSITION_TOLERANCE_MM:
         one = int(np.abs(gaps - np.median(gaps)).argmax())
@@ -243,7 +243,7 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
             f"{gaps[one]:.2f} mm between {slices[one].file.name} and {slices[one + 1].file.name}; "
             "a slice may be missing."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="missing-slices")
     return distance
 
 
@@ -263,7 +263,7 @@ def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
         array = SimpleITK.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
         msg = f"{name}: the pixels of the series in {slices[0].file.parent} cannot be read; export it again."
-        raise InputError(msg) from error
+        raise InputError(msg, code="unreadable-pixels") from error
     if kind is np.int32 and array.min() >= -(2**15) and array.max() < 2**15:
         array = array.astype(np.int16)
     return array.transpose(2, 1, 0)

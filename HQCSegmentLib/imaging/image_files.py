@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-import struct
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +13,7 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import replacing
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.image import Image
+from HQCSegmentLib.imaging.nifti import check_nifti, is_nifti
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -60,14 +57,13 @@ def read_image(path: Path, *, name: str | None = None, volumes: int = 1) -> Imag
     if image_suffix(path) is None:
         msg = f"{name}: {path} is not an image file; known are {', '.join(IMAGE_SUFFIXES)}."
         raise InputError(msg)
+    if is_nifti(path):
+        check_nifti(path, name=name)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         msg = f"{name}: {path} cannot be read as an image ({_reason(error)})."
         raise InputError(msg) from error
-    if not _is_whole(path):
-        msg = f"{name}: {path} cannot be read as an image (the file is cut off or damaged); copy or export it again."
-        raise InputError(msg)
     parts = _volumes(image)
     if len(parts) != volumes:
         needed = "one 3D volume with one value per voxel is" if volumes == 1 else f"{volumes} 3D volumes are"
@@ -164,36 +160,6 @@ def _volumes(image: SimpleITK.Image) -> list[SimpleITK.Image]:
         return volumes
     components = range(image.GetNumberOfComponentsPerPixel())
     return [sitk.VectorIndexSelectionCast(volume, index) for volume in volumes for index in components]
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a NIfTI file holds all its voxels, undamaged where it is compressed; true for other formats.
-
-    ITK's NIfTI reader takes what it gets and leaves the rest of the volume zero, without an error.
-    """
-    if image_suffix(path) not in (".nii", ".nii.gz"):
-        return True
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path) if compressed else path.open("rb") as stream:
-            header = stream.read(348)
-            # Reading to the end also compares the checksum.
-            length = len(header) + sum(len(part) for part in iter(lambda: stream.read(2**20), b""))
-        return length >= _nifti_length(header)
-    except (OSError, EOFError, zlib.error, struct.error):
-        return False
-
-
-def _nifti_length(header: bytes) -> int:
-    """Bytes up to the last voxel, from the header of a NIfTI-1 file; 0 for another kind of file."""
-    order = next((order for order in "<>" if struct.unpack_from(f"{order}i", header)[0] == 348), None)
-    if order is None:
-        return 0
-    dimensions, *sizes = struct.unpack_from(f"{order}8h", header, 40)
-    (bits,) = struct.unpack_from(f"{order}h", header, 72)
-    (first,) = struct.unpack_from(f"{order}f", header, 108)
-    return int(first) + math.prod(max(1, size) for size in sizes[:dimensions]) * bits // 8
 
 
 def _reason(error: RuntimeError) -> str:

@@ -370,6 +370,11 @@ def test_every_code_is_documented():
     root = Path(__file__).resolve().parents[2]
     sources = "".join(path.read_text() for path in (root / "HQCSegmentLib" / "cohort" / "checks").glob("*.py"))
     codes = set(re.findall(r'"(?:error|warning|note)", "([a-z-]+)", [^"]', sources))
+    codes |= {
+        code
+        for path in (root / "HQCSegmentLib").rglob("*.py")
+        for code in re.findall(r'code="([a-z0-9-]+)"', path.read_text())
+    }
     assert len(codes) > 20
     documented = (root / "Docs" / "checking.md").read_text()
     assert [code for code in sorted(codes) if f"`{code}`" not in documented] == []
@@ -379,40 +384,40 @@ READ, REFUSED = "no-contours", "unusable"
 # Every image of the odd inputs: read, or refused with these words.
 ODD = {
     "dicom_geometry": {
-        "gantrytilting/001": (REFUSED, "gantry tilt of 14.0 degrees"),
-        "notavolume/001": (REFUSED, "at the same position"),
+        "gantrytilting/001": ("gantry-tilt", "gantry tilt of 14.0 degrees"),
+        "notavolume/001": ("same-position", "at the same position"),
         "slicecount/001": (READ, "256 x 256 x 2 voxels"),
         "slicecount/001_ground_truth": (READ, "256 x 256 x 2 voxels"),
-        "sliceincrement/001": (REFUSED, "a slice may be missing"),
-        "sliceincrement/002": (REFUSED, "gantry tilt of 15.5 degrees"),
+        "sliceincrement/001": ("missing-slices", "a slice may be missing"),
+        "sliceincrement/002": ("gantry-tilt", "gantry tilt of 15.5 degrees"),
         "sliceincrement/002_ground_truth": (READ, "512 x 514 x 5"),
-        "sliceorientation/001": (REFUSED, "different orientation"),
+        "sliceorientation/001": ("mixed-orientations", "different orientation"),
     },
     "dicom_compressed": {
         f"{kind}/001{truth}": (READ, "256 x 256 x 4 voxels")
         for kind in ("compressed", "compressed_j2k", "compressed_jpeg", "compressed_jpegls", "compressed_rle")
         for truth in ("", "_ground_truth")
     }
-    | {"rgb/001": (REFUSED, "color image"), "rgb/001_ground_truth": (REFUSED, "one value per voxel")},
+    | {"rgb/001": ("color-image", "color image"), "rgb/001_ground_truth": (REFUSED, "one value per voxel")},
     "dicom_syntax": {
         "CT": (READ, "128 x 128 x 1"),
         "CT (series 2)": (READ, "512 x 512 x 1"),
-        "CT (series 3)": (REFUSED, "multi-frame"),
-        "MR": (REFUSED, "at the same position"),
-        "MR (series 2)": (REFUSED, "multi-frame"),
+        "CT (series 3)": ("multi-frame", "multi-frame"),
+        "MR": ("same-position", "at the same position"),
+        "MR (series 2)": ("multi-frame", "multi-frame"),
     },
     "nifti": {
         "MR": (READ, "256 x 256 x 2"),
-        "MR (series 2)": (REFUSED, "cannot be read"),
+        "MR (series 2)": ("unreadable-pixels", "cannot be read"),
         "MR (series 3)": (READ, "128 x 96 x 1"),
         "MR (series 4)": (REFUSED, "SliceThickness"),
         "anatomical": (READ, "33 x 41 x 25"),
         "example4d": (REFUSED, "one 3D volume"),
-        "example_nifti2": (REFUSED, "cannot be read as an image"),
+        "example_nifti2": ("nifti-2", "is a NIfTI-2 file"),
         "functional": (REFUSED, "one 3D volume"),
         "reoriented_anat_moved": (READ, "21 x 26 x 22"),
-        "resampled_anat_moved": (READ, "17 x 21 x 3"),
-        "row_major.dconn": (REFUSED, "cannot be read as an image"),
+        "resampled_anat_moved": ("not-finite", "NaN"),
+        "row_major.dconn": ("nifti-2", "is a NIfTI-2 file"),
         "standard": (READ, "4 x 5 x 7"),
     },
 }

@@ -278,7 +278,9 @@ class TestBadFolders:
 
     def test_two_structure_sets_for_one_patient(self, own_dicom_cohort: Path):
         shutil.copy(own_dicom_cohort / "A01" / "RTSTRUCT.dcm", own_dicom_cohort / "A01" / "second.dcm")
-        refused(lambda: Cohort.open(own_dicom_cohort), "case A01", own_dicom_cohort / "A01", "2 structure sets")
+        cohort = Cohort.open(own_dicom_cohort)
+        refused(lambda: cohort.cases[0].read(cohort.structures), "case A01", "RTSTRUCT.dcm, second.dcm", "same images")
+        assert cohort.cases[1].read(cohort.structures).known
 
 
 class TestBadCases:

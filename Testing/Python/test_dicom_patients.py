@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from HQCSegmentLib.cohort import Cohort
+from HQCSegmentLib.cohort import Cohort, check
 from HQCSegmentLib.cohort.dicom_references import References, check_references, choose_series, references_of
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Segmentation, SeriesReference, Structure
@@ -32,11 +32,13 @@ def series(write_slices):
     return write
 
 
-def contoured(folder: Path, file: Path, *, name: str = "Liver", writer=write_rtstruct) -> Path:
+def contoured(
+    folder: Path, file: Path, *, name: str = "Liver", writer=write_rtstruct, start: int = 3, size: int = 6
+) -> Path:
     """Contours on the series of a folder."""
     image = read_series(folder)
     labels = np.zeros(image.array.shape, np.uint8)
-    labels[3:9, 2:8, 1:4] = 1
+    labels[start : start + size, 2:8, 1:4] = 1
     file.parent.mkdir(parents=True, exist_ok=True)
     writer(file, Segmentation(labels, image.affine, (Structure(value=1, name=name),), "case", image.series))
     return file
@@ -103,7 +105,7 @@ class TestSeveralSeries:
         del dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence
         dataset.save_as(file)
         with pytest.raises(InputError, match=r"case p1: RS\.dcm refers to its frame of reference of 2 image series"):
-            Cohort.open(tmp_path)
+            Cohort.open(tmp_path).cases[0].read({1: "Liver"})
 
     def test_nothing_is_said_where_there_was_no_choice(self, tmp_path: Path, series):
         contoured(series(tmp_path / "p1" / "a", 100), tmp_path / "p1" / "RS.dcm")
@@ -132,8 +134,42 @@ class TestSeveralStructureSets:
         folder = series(tmp_path / "p1" / "ct", 100)
         contoured(folder, tmp_path / "p1" / "final.dcm")
         contoured(folder, tmp_path / "p1" / "SEG.dcm", writer=write_dicom_seg)
-        with pytest.raises(InputError, match=r"2 structure sets and DICOM SEG files.*same images; keep one.*cohort\."):
-            Cohort.open(tmp_path)
+        contoured(series(tmp_path / "p2" / "ct", 100), tmp_path / "p2" / "RS.dcm")
+        cohort = Cohort.open(tmp_path)
+        (finding,) = [one for one in check(cohort) if one.case == "p1" and one.severity == "error"]
+        assert finding.code == "ambiguous-contours"
+        assert "2 files with contours (final.dcm, SEG.dcm)" in finding.message
+        assert "draw 'Liver' more than once" in finding.message
+        assert value_read(cohort, 1) == 100
+
+    def test_the_only_approved_one_counts_and_that_is_said(self, tmp_path: Path, series):
+        folder = series(tmp_path / "p1" / "ct", 100)
+        contoured(folder, tmp_path / "p1" / "a.dcm", size=2)
+        file = contoured(folder, tmp_path / "p1" / "b.dcm")
+        dataset = pydicom.dcmread(file)
+        dataset.ApprovalStatus = "APPROVED"
+        dataset.save_as(file)
+        cohort = Cohort.open(tmp_path)
+        assert value_read(cohort) == 100
+        (note,) = cohort.notes
+        assert note.endswith(
+            "and of several on the same images it is the only approved one; not used for this case: a.dcm."
+        )
+
+    @pytest.mark.parametrize("writer", [write_rtstruct, write_dicom_seg])
+    def test_one_file_for_each_organ_is_read_together(self, tmp_path: Path, series, writer):
+        folder = series(tmp_path / "p1" / "ct", 100)
+        contoured(folder, tmp_path / "p1" / "a.dcm", writer=writer)
+        contoured(folder, tmp_path / "p1" / "b.dcm", name="Spleen", start=9, writer=writer)
+        cohort = Cohort.open(tmp_path)
+        read = cohort.cases[0].read(cohort.structures)
+        assert cohort.structures == {1: "Liver", 2: "Spleen"}
+        assert read.known == {1, 2}
+        assert [(read.label == value).sum() for value in (1, 2)] == [6 * 6 * 3, 3 * 6 * 3]
+        (note,) = cohort.notes
+        assert note.startswith(
+            "p1: a.dcm and b.dcm are read on the CT series of 6 files, chosen because they refer to "
+        )
 
     def test_contours_on_another_modality_than_in_the_other_patients_are_left_out(self, tmp_path: Path, series):
         for patient in ("p1", "p2"):
@@ -194,6 +230,44 @@ class TestReferences:
 
 def read_reference(*images: str, frame: str = "f") -> SeriesReference:
     return SeriesReference((), "s", frame, images)
+
+
+class TestOneFolderForAll:
+    @pytest.fixture
+    def flat(self, tmp_path: Path, series) -> Path:
+        """Files of three patients, the third without contours, in one folder without subfolders."""
+        target = tmp_path / "export"
+        target.mkdir()
+        for number, (patient, value) in enumerate([("7654321", 7), ("1234567", 100), ("5555555", 50)]):
+            folder = series(tmp_path / f"{number}", value, PatientID=patient)
+            if number < 2:
+                contoured(folder, folder / "RS.dcm")
+            for file in folder.iterdir():
+                dataset = pydicom.dcmread(file)
+                dataset.PatientID = patient
+                dataset.save_as(target / f"{number}-{file.name}")
+        return target
+
+    def test_patients_are_told_apart_by_what_is_inside(self, flat: Path):
+        cohort = Cohort.open(flat)
+        assert sorted(value_read(cohort, case) for case in range(2)) == [7, 100]
+        assert len({case.patient for case in cohort.cases}) == len(cohort.cases) == 2
+        assert "export holds files of 3 patients" in cohort.notes[0]
+
+    def test_their_numbers_appear_nowhere_and_aliases_stay(self, flat: Path):
+        cohort = Cohort.open(flat)
+        told = " ".join([*cohort.notes, *(case.name for case in cohort.cases)])
+        assert not any(number in told for number in ("7654321", "1234567", "5555555"))
+        assert all(case.name.startswith("case-") for case in cohort.cases)
+        assert [case.name for case in Cohort.open(flat).cases] == [case.name for case in cohort.cases]
+
+    def test_images_and_contours_of_all_in_folders_of_their_own(self, flat: Path):
+        for name in ("images", "contours"):
+            (flat / name).mkdir()
+        for file in [file for file in flat.iterdir() if file.is_file()]:
+            file.rename(flat / ("contours" if "RS" in file.name else "images") / file.name)
+        cohort = Cohort.open(flat)
+        assert sorted(value_read(cohort, case) for case in range(2)) == [7, 100]
 
 
 class TestFolders:

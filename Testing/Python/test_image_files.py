@@ -192,6 +192,26 @@ def test_several_gzip_members_in_one_file_are_read(tmp_path: Path):
     assert np.array_equal(read_image(tmp_path / "one.nii.gz").array, voxels())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_found_where_the_reader_makes_it_zero(
+    tmp_path: Path, value: float, suffix: str, dtype: type
+):
+    array = voxels().astype(dtype)
+    array[-1, -1, -1] = value
+    nibabel.save(nibabel.Nifti1Image(array, OBLIQUE), tmp_path / f"scan{suffix}")
+    with pytest.raises(InputError, match=r"case patient_7: scan\.nii.* not finite") as caught:
+        read_image(tmp_path / f"scan{suffix}", name="patient_7")
+    assert caught.value.code == "not-finite"
+
+
+def test_nifti_2_is_refused_by_its_name(tmp_path: Path):
+    nibabel.save(nibabel.Nifti2Image(voxels(), OBLIQUE), tmp_path / "scan.nii.gz")
+    with pytest.raises(InputError, match=r"scan\.nii\.gz is a NIfTI-2 file.* save it as NIfTI-1"):
+        read_image(tmp_path / "scan.nii.gz")
+
+
 def test_several_volumes_are_refused(tmp_path: Path):
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5, 2), np.int16), OBLIQUE), tmp_path / "two.nii.gz")
     with pytest.raises(InputError) as error:

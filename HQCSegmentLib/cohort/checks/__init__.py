@@ -59,7 +59,7 @@ def examine(cohort: Cohort, *, watcher: Watcher | None = None) -> list[Finding]:
         try:
             seen = SeenCase(case, case.read(cohort.structures), cohort.structures)
         except InputError as error:
-            findings.append(Finding(case.name, "", "error", "unusable", without_folder(str(error), case)))
+            findings.append(Finding(case.name, "", "error", error.code, without_folder(str(error), case)))
         except Exception as error:
             # One strange file must not keep the others from being looked at; a message may quote a patient.
             findings.append(unexpected(case.name, error))

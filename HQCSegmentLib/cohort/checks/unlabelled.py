@@ -51,7 +51,7 @@ def check_images(images: list[LooseImage]) -> list[Finding]:
         try:
             image = one.read()
         except InputError as error:
-            findings.append(Finding(one.name, "", "error", "unusable", str(error)))
+            findings.append(Finding(one.name, "", "error", error.code, str(error)))
             continue
         except Exception as error:
             findings.append(unexpected(one.name, error))
