@@ -207,6 +207,6 @@ def _legend(maps: Sequence[npt.NDArray[np.integer] | None], structures: Sequence
     ]
     styles = (("reference", "solid"), ("prediction", "dashed"))
     for labels, (name, style) in zip(maps, styles, strict=True):
-        if labels is not None:
+        if labels is not None and name not in (handle.get_label() for handle in handles):
             handles.append(Line2D([], [], color="black", linestyle=style, label=name))
     return handles
