@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from HQCSegmentLib.cli.failures import WRONG_INPUT, in_the_way, report
-from HQCSegmentLib.cli.output import console, emit_json
+from HQCSegmentLib.cli.output import console, counting, emit_json, error_console
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.planning.output import OutputFormat, check_source, write_segmentation
 
 if TYPE_CHECKING:
+    from HQCSegmentLib.bundle import Bundle
     from HQCSegmentLib.imaging import Image, Segmentation
+    from HQCSegmentLib.inference.config import SegmentConfig
 
 
 JOINT = "+"
 """Joins the images of one patient on the command line."""
+
+SECONDS_BETWEEN_EVENTS = 1.0
 
 
 def segment(
@@ -38,6 +44,22 @@ def segment(
         list[OutputFormat] | None, typer.Option("--format", help="May be given several times (default: nifti).")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Windows overlap less, and of a CT only the body is looked at.")
+    ] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="Look at the image mirrored too, where structures allow it; twice the time.")
+    ] = False,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="torch|onnx|openvino", help="Program that computes the network.")
+    ] = "torch",
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option("--ensemble", help="Further bundle to average with, such as another fold's; several times."),
+    ] = None,
+    no_post_processing: Annotated[
+        bool, typer.Option("--no-post-processing", help="Leave out what was chosen in training.")
+    ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
 ) -> int:
     """Segment images with a model.
@@ -48,7 +70,13 @@ def segment(
     A model of several channels needs as many images of each patient, joined by + in the order of the channels. Results
     lie on the first; the others may have another grid in the same coordinates.
 
+    Of a DICOM folder with several series the one of the model's modality with the most slices is taken, and said.
+
+    Sentences beside a result tell where it is unlike the training cases or uncertain; look at these structures first.
+
     Example: hqcsegment segment run1/bundle patient7.nii.gz --out results --format nifti --format nrrd
+
+    Example: hqcsegment segment cv/fold1/bundle ct_folder --ensemble cv/fold2/bundle --best --out results
 
     Example: hqcsegment segment petct/bundle p7_ct.nii.gz+p7_pet.nii.gz p8/CT+p8/PET --out results
     """
@@ -56,29 +84,44 @@ def segment(
     from HQCSegmentLib.devices import choose_device
     from HQCSegmentLib.inference import segment as segment_image
 
+    config = settings(fast=fast, best=best, engine=engine, postprocessing=not no_post_processing)
     model = Bundle.open(bundle)
+    members = [Bundle.open(path) for path in ensemble or []]
     choose_device(device)
     check_folder(out)
     chosen = list(dict.fromkeys(formats or [OutputFormat.nifti]))
     names = output_names(inputs)
     failures = []
     for number, (source, name) in enumerate(zip(inputs, names, strict=True), start=1):
+        notes: list[str] = []
         try:
-            image = open_patient(source, name=name, channels=model.manifest.preprocessing.names)
+            image = open_patient(source, name=name, model=model, on_note=notes.append)
             for kind in chosen:
                 check_source(image, kind, name=str(source))
-            result = segment_image(model, image, device=device)
+            with within_case(name, as_json=json_events) as on_progress:
+                result = segment_image(
+                    model, image, device=device, config=config, ensemble=members, on_progress=on_progress
+                )
+            notes += result.warnings
             written = [write_segmentation(out, name, result, kind) for kind in chosen]
         except Exception as error:
             failures.append(report(error, as_json=json_events, debug=bool(context.obj), case=name))
             continue
         if json_events:
-            emit_json({"event": "progress", "step": number, "of": len(inputs), "case": name})
+            confidence = {structure: round(value, 3) for structure, value in result.confidence.items()}
+            emit_json(
+                {
+                    "event": "progress", "step": number, "of": len(inputs), "case": name, "warnings": notes,
+                    "confidence": confidence,
+                }
+            )  # fmt: skip
         else:
             found = ", ".join(f"{s.name} {volume:.1f} ml" for s, volume in volumes(result))
             console().print(
                 f"{name}: {found} -> {', '.join(str(path) for path in written)}", markup=False, soft_wrap=True
             )
+            for sentence in notes:
+                console().print(f"  Note: {sentence}", markup=False, soft_wrap=True)
     if json_events and not failures:
         emit_json({"event": "done", "out": str(out), "cases": names})
     elif json_events and len(names) > 1:
@@ -106,15 +149,63 @@ def images_of(source: Path) -> list[Path]:
     return [Path(part) for part in str(source).split(JOINT)]
 
 
-def open_patient(source: Path, *, name: str, channels: Sequence[str]) -> Image:
+def settings(*, fast: bool, best: bool, engine: str, postprocessing: bool) -> SegmentConfig:
+    """Settings from the options.
+
+    Raises:
+        InputError: if two exclude each other, or the engine is unknown.
+    """
+    from HQCSegmentLib.cli.options import make
+    from HQCSegmentLib.inference.config import SegmentConfig
+
+    if fast and best:
+        msg = "--fast and --best exclude each other; choose one."
+        raise InputError(msg)
+    quality = "fast" if fast else "best" if best else "standard"
+    return make(SegmentConfig, {"engine": engine, "quality": quality, "postprocessing": postprocessing})
+
+
+@contextmanager
+def within_case(name: str, *, as_json: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Tells how far a case is: a bar with the time left on a terminal, or an event a second."""
+    if not as_json:
+        if not error_console().is_terminal:
+            yield None
+            return
+        with counting() as show:
+            yield lambda done, of: show(name, done, of)
+        return
+    began = last = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_EVENTS or done == of:
+            return
+        last = now
+        left = (now - began) / done * (of - done)
+        fraction = round(done / of, 4)
+        emit_json({"event": "case-progress", "case": name, "fraction": fraction, "eta_s": round(left, 1)})
+
+    yield tell
+
+
+def open_patient(source: Path, *, name: str, model: Bundle, on_note: Callable[[str], None]) -> Image:
     """Image of one patient, with all channels that a model needs.
 
     Raises:
         InputError: if an image cannot be read, or there are not as many as channels.
     """
-    from HQCSegmentLib.inference import open_image
+    from HQCSegmentLib.inference import modality_of, open_image
 
-    return open_image([*images_of(source)], name=name, channels=channels)
+    manifest = model.manifest
+    return open_image(
+        [*images_of(source)],
+        name=name,
+        channels=manifest.preprocessing.names,
+        modality=modality_of(manifest),
+        on_note=on_note,
+    )
 
 
 def output_names(inputs: list[Path]) -> list[str]:

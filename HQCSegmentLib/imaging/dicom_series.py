@@ -87,15 +87,39 @@ def read_series(folder: Path, *, name: str | None = None, series: SeriesSummary 
     if not folder.is_dir():
         msg = f"{name}: the DICOM folder {folder} does not exist."
         raise InputError(msg)
-    return _read_files(series or _only_series(folder, name), name)
+    return _read_files(series or choose_series(folder, name=name)[0], name)
 
 
-def _only_series(folder: Path, name: str) -> SeriesSummary:
-    """Find the largest series of a folder."""
+def choose_series(folder: Path, *, name: str, modality: str | None = None) -> tuple[SeriesSummary, str]:
+    """The image series of a folder: of several those of a modality, if there are any, and of these the largest.
+
+    Args:
+        folder: Searched with its subfolders.
+        name: Alias of the case, for messages.
+        modality: CT, MR or PT, where one is preferred.
+
+    Returns:
+        The series, and a sentence that says which it is where there were others; else empty.
+
+    Raises:
+        InputError: if there is no series or no single largest one.
+    """
     series = find_series(folder)
     if not series:
         msg = f"{name}: no DICOM image series ({', '.join(IMAGE_MODALITIES)}) in {folder}."
         raise InputError(msg)
+    preferred = [one for one in series if one.modality == modality] or series
+    chosen = _largest(preferred, folder, name)
+    others = [one for one in series if one is not chosen]
+    note = f"Of {len(series)} image series the {chosen} was taken, not the {_listed(others)}." if others else ""
+    return chosen, note
+
+
+def _listed(series: Sequence[SeriesSummary]) -> str:
+    return ", ".join(str(one) for one in series)
+
+
+def _largest(series: Sequence[SeriesSummary], folder: Path, name: str) -> SeriesSummary:
     if len(series) > 1 and series[0].number_of_files == series[1].number_of_files:
         kinds = ", ".join(f"{one.modality} with {one.number_of_files} files" for one in series)
         msg = f"{name}: {folder} holds several image series of equal size ({kinds}); keep one."

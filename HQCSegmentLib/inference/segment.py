@@ -17,7 +17,7 @@ from HQCSegmentLib.inference.body import body_box, with_surroundings
 from HQCSegmentLib.inference.confidence import ExpectedDice
 from HQCSegmentLib.inference.config import SegmentConfig
 from HQCSegmentLib.inference.engines import compiled_scorer
-from HQCSegmentLib.inference.inputs import Input, open_image
+from HQCSegmentLib.inference.inputs import Input, modality_of, open_image
 from HQCSegmentLib.inference.members import Average, Mirrored, Scorer, mirrored_outputs
 from HQCSegmentLib.inference.memory import reusing_memory
 from HQCSegmentLib.inference.plausibility import image_doubts, result_doubts, uncertainty_doubts
@@ -58,7 +58,10 @@ def segment(
     """
     config = config or SegmentConfig()
     manifest = bundle.manifest
-    image = open_image(image, channels=manifest.preprocessing.names)
+    notes: list[str] = []
+    image = open_image(
+        image, channels=manifest.preprocessing.names, modality=modality_of(manifest), on_note=notes.append
+    )
     members = _Members.of([bundle, *ensemble], config, device)
     usual = manifest.inference.overlap
     expected = ExpectedDice()
@@ -82,6 +85,7 @@ def segment(
     confidence = dict(zip(names, expected.dice()[1:], strict=True))
     agreement = dict(zip(names, (members.average.agreement() or [])[1:], strict=False))
     doubts = [
+        *notes,
         *members.warnings,
         *image_doubts(image, manifest),
         *result_doubts(image, array, manifest.labels, manifest),

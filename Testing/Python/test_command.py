@@ -414,8 +414,32 @@ def test_an_unexpected_failure_stops_neither_the_others_nor_is_it_a_traceback(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["patient1.nii.gz"]
     if as_json:
         events = [json.loads(line) for line in printed.out.splitlines()]
+        events = [event for event in events if event["event"] != "case-progress"]
         assert [event.get("case") for event in events] == ["patient0", "patient1", "gone.nii.gz", None]
         assert "2 of 3" in events[-1]["message"]
+
+
+def test_a_result_says_why_it_may_be_wrong(main_in_process, capsys, model_without_training, two_images, tmp_path: Path):
+    words = ["segment", model_without_training, *two_images, "--out", tmp_path / "out"]
+    assert main_in_process(*words, "--json-events", "--best") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [event for event in events if event["event"] == "progress"]
+    # The model believes in Hounsfield units, and the images are no CT.
+    assert all("Hounsfield" in " ".join(event["warnings"]) for event in told)
+    assert all(set(event["confidence"]) == {"Ball", "Cube"} for event in told)
+    assert main_in_process(*words, "--fast", "--ensemble", model_without_training) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count("Note: The image's lowest value") == 2
+
+
+def test_fast_and_best_at_once_are_refused(model_without_training, two_images, tmp_path: Path):
+    error = refused("segment", model_without_training, *two_images, "--out", tmp_path / "out", "--fast", "--best")
+    assert "--fast and --best exclude each other" in error
+
+
+def test_an_unknown_engine_is_refused(model_without_training, two_images, tmp_path: Path):
+    error = refused("segment", model_without_training, *two_images, "--out", tmp_path / "out", "--engine", "abacus")
+    assert all(word in error for word in ("--engine", "abacus", "onnx", "openvino"))
 
 
 def test_debug_shows_where_an_input_failed(

@@ -9,9 +9,10 @@ import pytest
 from pydicom.pixels import apply_modality_lut
 from pydicom.uid import JPEGLosslessSV1
 
+import HQCSegmentLib as hqc
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import read_image
-from HQCSegmentLib.imaging.dicom_series import find_series, read_series
+from HQCSegmentLib.imaging.dicom_series import choose_series, find_series, read_series
 
 LPS_FROM_RAS = np.diag([-1.0, -1, 1, 1])
 RANDOM = np.random.default_rng(1)
@@ -186,3 +187,38 @@ def test_every_odd_file_is_read_as_pydicom_reads_it_or_refused(data_folder, tmp_
         assert np.allclose(image.array[:, :, 0].T, apply_modality_lut(dataset.pixel_array, dataset)), file.name
         compared += 1
     assert compared >= {"dicom_syntax": 6, "nifti": 3}[folder]
+
+
+class TestSeveralSeries:
+    """Of a folder with several series the one of the wanted modality is taken, then the largest; and it is said."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, write_slices) -> Path:
+        lps = np.diag([1.0, 1.0, 2.0, 1.0])
+        write_slices(tmp_path / "patient" / "ct", np.zeros((6, 5, 4), np.int16), lps)
+        write_slices(tmp_path / "patient" / "scout", np.zeros((6, 5, 1), np.int16), lps)
+        write_slices(tmp_path / "patient" / "mr", np.zeros((6, 5, 7), np.int16), lps, Modality="MR")
+        return tmp_path / "patient"
+
+    @pytest.mark.parametrize(("modality", "taken"), [("CT", "CT"), ("MR", "MR"), (None, "MR"), ("PT", "MR")])
+    def test_the_largest_of_the_modality(self, folder: Path, modality: str | None, taken: str):
+        series, note = choose_series(folder, name="patient", modality=modality)
+        assert (series.modality, series.number_of_files) == (taken, {"CT": 4, "MR": 7}[taken])
+        assert note.startswith(f"Of 3 image series the {taken} series of {series.number_of_files} files was taken")
+
+    def test_a_single_one_needs_no_words(self, folder: Path):
+        assert choose_series(folder / "ct", name="patient", modality="MR")[1] == ""
+
+    def test_segmenting_says_which(self, folder: Path, tiny, tmp_path: Path):
+        model = tiny.write_threshold_bundle(
+            tmp_path / "model", names=("Body", "Bone"), above=(-300, 250), floor=-1000, spacing=(1, 1, 2)
+        )
+        for file in (folder / "ct").iterdir():
+            dataset = pydicom.dcmread(file)
+            pixels = dataset.pixel_array.copy()
+            pixels[0] = -1000
+            dataset.PixelData = pixels.tobytes()
+            dataset.save_as(file)
+        result = hqc.Bundle.open(model).segment(folder)
+        assert result.array.shape == (6, 5, 4)
+        assert "CT series of 4 files was taken" in result.warnings[0]
