@@ -111,10 +111,8 @@ def judge_model(cases: Scores, *, folds: int, labels: Sequence[str]) -> Verdict:
         headline, grade = f"Worth trying on the next patient; expect corrections of {_and(fair)}.", "fair"
     else:
         headline, grade = "Worth trying on the next patient, with the usual check of every contour.", "good"
-    where = (
-        f"in {folds} folds, each by a model that was not trained on it" if folds else "by this run, never trained on"
-    )
-    why = f"Measured on {len(cases)} held-out case(s) {where}."
+    in_folds = f"in {folds} folds, each by a model that was not trained on it"
+    why = f"Measured on {len(cases)} held-out case(s) {in_folds if folds else 'that this model was not trained on'}."
     if len(cases) < FEW_CASES:
         why += " So few cases say little about others: the next patient may be clearly better or worse."
     unmeasured = [name for name in labels if name not in {one.name for one in structures}]

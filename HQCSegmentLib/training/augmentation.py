@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +34,8 @@ def augmentation(*, dims: int, channels: int = 1, kind: Augmentation = "usual", 
         kind: usual or strong.
         invert: Also turn bright into dark now and then, for images of several sequences.
     """
-    from monai.data import set_track_meta
     from monai.transforms import Compose, RandAffined, RandGridDistortiond
 
-    set_track_meta(False)
     turn = np.deg2rad(20)
     images = [f"image{channel}" for channel in range(channels)]
     both: dict[str, Any] = {"keys": [*images, "label"], "mode": ["bilinear"] * channels + ["nearest"]}
@@ -58,10 +57,24 @@ def augmentation(*, dims: int, channels: int = 1, kind: Augmentation = "usual", 
     def vary(image: Tensor, label: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         transform.set_random_state(seed=seed)
         parts = {name: channel[None] for name, channel in zip(images, image, strict=True)}
-        varied = transform({**parts, "label": label.float()})
+        with _plain_tensors():
+            varied = transform({**parts, "label": label.float()})
         return torch.cat([varied[name] for name in images]), varied["label"].round().to(label.dtype)
 
     return vary
+
+
+@contextmanager
+def _plain_tensors() -> Iterator[None]:
+    """Let MONAI's transforms carry no records along; the switch is one for the whole process, so it is set back."""
+    from monai.data import get_track_meta, set_track_meta
+
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
 
 
 def _changes_of_intensity(image: str, kind: Augmentation, *, dims: int, invert: bool) -> list[Any]:
