@@ -75,9 +75,15 @@ class Run:
 
     def _outlook(self) -> str:
         events = read_events(self.out / "events.jsonl")
-        dice = {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"}
         losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
-        return outlook(dice, losses)
+        # Where folds were held out, they tell how Dice went.
+        folds = [read_events(path) for path in self.out.glob("fold*/events.jsonl")]
+        told = [
+            {event["step"]: event["mean_dice"] for event in run if event["event"] == "held-out"}
+            for run in folds or [events]
+        ]
+        common = set.intersection(*(set(dice) for dice in told))
+        return outlook({step: float(np.mean([dice[step] for dice in told])) for step in common}, losses)
 
     def finish(self, step: int) -> Bundle:
         """Merge what the method generates, judge, and write bundle and report.

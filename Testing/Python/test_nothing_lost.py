@@ -180,3 +180,22 @@ def test_sigterm_saves_and_sleep_does_no_harm(tiny_cohort: Path, tmp_path: Path)
     assert child.wait() == 130, rest
     assert "the state is saved, continue with --resume" in rest
     assert states(out / "checkpoints")
+
+
+@pytest.mark.slow
+def test_folds_that_are_stopped_in_the_first_one_are_resumed_by_the_command(tiny_cohort: Path, tmp_path: Path, tiny):
+    from HQCSegmentLib.cli import main
+
+    def stop(event: dict) -> None:
+        if event["event"] == "progress":
+            raise KeyboardInterrupt
+
+    settings = hqc.TrainConfig(method="full", steps=2, folds=2, **tiny.SETTINGS)
+    cohort = hqc.Cohort.open(tiny_cohort).subset(["patient0", "patient1"])
+    with pytest.raises(Interrupted):
+        hqc.finetune(cohort, config=settings, out=tmp_path / "run", on_event=stop)
+    begun = json.loads((tmp_path / "run" / "fold1" / "splits.json").read_text())
+    small = tiny.write_tiny_cohort(tmp_path / "cohort", patients=2)
+    assert main(["train", str(small), "--out", str(tmp_path / "run"), "--resume"]) == 0
+    assert json.loads((tmp_path / "run" / "fold1" / "splits.json").read_text()) == begun
+    assert len(json.loads((tmp_path / "run" / "folds.json").read_text())["held_out_dice"]) == 2
