@@ -1,6 +1,5 @@
-"""HQCSegment: contour a volume with a fine-tuned network. Research use only, not a medical device."""
+"""HQCSegment: fine-tune a network on local patients and contour the next. Research use only, not a medical device."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import slicer
 import slicer.util
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -27,11 +24,16 @@ except ModuleNotFoundError:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import HQCSegmentLib
 
+from HQCSegmentSlicer.parameters import HQCSegmentParameterNode
+from HQCSegmentSlicer.resources import REQUIREMENTS
+from HQCSegmentSlicer.sample_data import register_sample_data
+from HQCSegmentSlicer.self_test import SelfTest
+
 if TYPE_CHECKING:
     from HQCSegmentSlicer.logic import Logic
 
-# No `from __future__ import annotations` here: parameterNodeWrapper reads the annotations while Slicer is
-# still loading this file, when their names could not be looked up from text.
+SECTIONS = ("SetUp", "Cohort", "FineTune", "Segment", "Deliver")
+"""Names of the .ui files, in the order of work."""
 
 
 class HQCSegment(ScriptedLoadableModule):
@@ -44,30 +46,17 @@ class HQCSegment(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["HQCSegment contributors"]
         self.parent.helpText = _(
-            "Contours organs and targets of a CT or MR volume with a network that was fine-tuned on a small "
-            "local cohort by Quantum Parameter Generation. Research use only, not a medical device."
+            "Fine-tunes a segmentation network on a small local cohort by Quantum Parameter Generation, and contours "
+            "organs and targets of CT or MR volumes with it. Research use only, not a medical device."
         )
         self.parent.acknowledgementText = _(
             "Built on 3D Slicer, MONAI, PyTorch and PennyLane. Version {version}."
         ).format(version=HQCSegmentLib.__version__)
-
-
-@parameterNodeWrapper
-class HQCSegmentParameterNode:
-    """What the user chose; saved with the scene.
-
-    inputVolume: the volume to contour.
-    bundleFolder: the trained model, a folder with bundle.json.
-    outputSegmentation: where the contours go; none makes a new segmentation.
-    """
-
-    inputVolume: vtkMRMLScalarVolumeNode
-    bundleFolder: Path
-    outputSegmentation: vtkMRMLSegmentationNode
+        slicer.app.connect("startupCompleted()", register_sample_data)
 
 
 class HQCSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: wiring only, the work is done in HQCSegmentLogic."""
+    """The panel: wiring only. Each section is a class of its own, the work is done in HQCSegmentLogic."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
@@ -75,30 +64,42 @@ class HQCSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic: HQCSegmentLogic | None = None
         self._parameterNode: HQCSegmentParameterNode | None = None
         self._parameterNodeGuiTag: Any = None
-        self._runner: Logic | None = None
 
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
+        from HQCSegmentSlicer.panel.cohort_section import CohortSection
+        from HQCSegmentSlicer.panel.deliver_section import DeliverSection
+        from HQCSegmentSlicer.panel.fine_tune_section import FineTuneSection
+        from HQCSegmentSlicer.panel.segment_section import SegmentSection
+        from HQCSegmentSlicer.panel.session import Session
+        from HQCSegmentSlicer.panel.setup_section import SetUpSection
+
         ScriptedLoadableModuleWidget.setup(self)
-        panel = slicer.util.loadUI(self.resourcePath("UI/HQCSegment.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
+        self.panel = slicer.util.loadUI(self.resourcePath("UI/HQCSegment.ui"))
+        self.layout.addWidget(self.panel)
+        page = slicer.util.childWidgetVariables(self.panel).sectionsPage
+        self._panels = [slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui")) for name in SECTIONS]
+        for part in self._panels:
+            page.layout().addWidget(part)
+            part.setMRMLScene(slicer.mrmlScene)
+        self.ui = slicer.util.childWidgetVariables(self.panel)
         self.logic = HQCSegmentLogic()
+        self.session = Session(lambda: self.logic.runner, Path(self.resourcePath("requirements.txt")))
+        self.sections = [
+            section(self.ui, self.session)
+            for section in (SetUpSection, CohortSection, FineTuneSection, SegmentSection, DeliverSection)
+        ]
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.cancelButton.connect("clicked(bool)", self.onCancelButton)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """Stop the work when the panel is destroyed: nobody could see or cancel it any more."""
+        self.setParameterNode(None)
         self.removeObservers()
-        if self._runner is not None:
-            for signal, slot in self._runnerConnections():
-                signal.disconnect(slot)
-        if self.logic is not None:
-            self.logic.close()
+        self.session.close()
+        self.sections[1].close()
+        self.logic.close()
 
     def enter(self) -> None:
         """Connect the panel when the module is opened."""
@@ -130,103 +131,24 @@ class HQCSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show and observe these parameters and no others."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
         self._parameterNode = parameterNode
         if self._parameterNode:
-            # The .ui file names the parameter of each widget in its property SlicerParameterName.
+            # The .ui files name the parameter of each widget in its property SlicerParameterName.
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
-        self.updateButtons()
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersChanged)
+        self.session.parameters = parameterNode
+        self.session.onChanged.emit()
 
-    def updateButtons(self, caller: Any = None, event: Any = None) -> None:
-        """Enable what can be done now, and say in the tool tip what is missing."""
-        running = self.logic.running
-        missing = self._missingChoice()
-        self.ui.applyButton.enabled = not running and not missing
-        self.ui.applyButton.toolTip = missing or _("Contour the input volume.")
-        self.ui.cancelButton.enabled = running
-
-    def onApplyButton(self, checked: bool = False) -> None:
-        """Install what is missing, then start to segment."""
-        parameters = self._parameterNode
-        with slicer.util.tryWithErrorDisplay(_("The volume could not be segmented.")):
-            self.logic.ensureDependencies(Path(self.resourcePath("requirements.txt")))
-            self._connectRunner()
-            self.logic.segment(
-                parameters.inputVolume,
-                parameters.bundleFolder,
-                parameters.outputSegmentation,
-                waitForCompletion=False,
-            )
-            self._showProgress(_("Starting..."), step=0, of=0)
-            self.ui.bundlePathLineEdit.addCurrentPathToHistory()
-        self.updateButtons()
-
-    def onCancelButton(self, checked: bool = False) -> None:
-        """Stop the work."""
-        self.ui.statusLabel.text = _("Cancelling...")
-        self.ui.cancelButton.enabled = False
-        self.logic.cancel()
-
-    def onEvent(self, event: dict[str, Any]) -> None:
-        """Show progress."""
-        if event["event"] != "progress":
-            return
-        message = _("Segmenting...")
-        if event.get("eta_s") is not None:
-            message = _("Segmenting, about {seconds} s left...").format(seconds=round(event["eta_s"]))
-        self._showProgress(message, step=int(event.get("step", 0)), of=int(event.get("of", 0)))
-
-    def onFinished(self, segmentationNode: vtkMRMLSegmentationNode) -> None:
-        """Say that the segmentation is there, and make it the one that the next run replaces."""
-        if self._parameterNode:
-            self._parameterNode.outputSegmentation = segmentationNode
-        self._showProgress(_("Done. Check every contour before you use it."), step=1, of=1)
-        self.updateButtons()
-
-    def onFailed(self, error: Exception) -> None:
-        """Say what went wrong."""
-        from HQCSegmentLib.errors import Interrupted
-
-        self._showProgress(str(error), step=0, of=1)
-        self.updateButtons()
-        if not isinstance(error, Interrupted):
-            slicer.util.errorDisplay(str(error))
-
-    def _missingChoice(self) -> str:
-        """Sentence about what the user still has to choose; empty if nothing."""
-        if not self._parameterNode or not self._parameterNode.inputVolume:
-            return _("Choose an input volume.")
-        if not (self._parameterNode.bundleFolder / "bundle.json").is_file():
-            return _("Choose a model folder that holds a bundle.json.")
-        return ""
-
-    def _connectRunner(self) -> None:
-        """Connect to the logic's signals, once; they exist only after the dependencies do."""
-        if self._runner is not None:
-            return
-        self._runner = self.logic.runner
-        for signal, slot in self._runnerConnections():
-            signal.connect(slot)
-
-    def _runnerConnections(self) -> list[tuple[Any, Any]]:
-        """Pairs of the logic's signals and what the panel does on them."""
-        return [
-            (self._runner.onEvent, self.onEvent),
-            (self._runner.onLog, logging.info),
-            (self._runner.onFinished, self.onFinished),
-            (self._runner.onFailed, self.onFailed),
-        ]
-
-    def _showProgress(self, message: str, *, step: int, of: int) -> None:
-        """Show a sentence and the bar; `of` = 0 is a bar that moves without a known end."""
-        self.ui.statusLabel.text = message
-        self.ui.progressBar.maximum = of
-        self.ui.progressBar.value = step
+    def onParametersChanged(self, caller: Any = None, event: Any = None) -> None:
+        """Have all sections show the parameters."""
+        self.session.onChanged.emit()
 
 
 class HQCSegmentLogic(ScriptedLoadableModuleLogic):
     """The module's functions for the panel, the Python console and batch scripts.
+
+    Arguments, results and errors are those of `HQCSegmentSlicer.logic.Logic`, which `runner` gives; it can do more.
 
     Example::
 
@@ -251,8 +173,7 @@ class HQCSegmentLogic(ScriptedLoadableModuleLogic):
         """
         from HQCSegmentSlicer.dependencies import ensure_dependencies
 
-        own = Path(__file__).resolve().parent / "Resources" / "requirements.txt"
-        ensure_dependencies(requirementsFile or own)
+        ensure_dependencies(requirementsFile or REQUIREMENTS)
 
     @property
     def runner(self) -> "Logic":
@@ -270,13 +191,41 @@ class HQCSegmentLogic(ScriptedLoadableModuleLogic):
 
     def segment(
         self,
-        volumeNode: vtkMRMLScalarVolumeNode,
+        volumeNode: Any,
         bundlePath: str | Path,
-        segmentationNode: vtkMRMLSegmentationNode | None = None,
+        segmentationNode: Any = None,
         waitForCompletion: bool = True,
-    ) -> vtkMRMLSegmentationNode | None:
-        """Segment a volume with a bundle; see `HQCSegmentSlicer.logic.Logic.segment`."""
-        return self.runner.segment(volumeNode, bundlePath, segmentationNode, waitForCompletion)
+        **choices: Any,
+    ) -> Any:
+        """Contour a volume with a model; the result is the segmentation node."""
+        return self.runner.segment(volumeNode, bundlePath, segmentationNode, waitForCompletion, **choices)
+
+    def fineTune(
+        self,
+        cohort: Any,
+        outputFolder: str | Path,
+        parameters: dict[str, Any] | None = None,
+        waitForCompletion: bool = True,
+    ) -> Path | None:
+        """Fine-tune on a folder or on [(volumeNode, segmentationNode), ...]; the result is the path of the model."""
+        return self.runner.fineTune(cohort, outputFolder, parameters, waitForCompletion)
+
+    def checkCohort(self, cohort: Any, page: str | Path | None = None, waitForCompletion: bool = True) -> Any:
+        """Say what is wrong or odd with a folder or with [(volumeNode, segmentationNode), ...]."""
+        return self.runner.checkCohort(cohort, page, waitForCompletion)
+
+    def exportStructureSet(
+        self,
+        segmentationNode: Any,
+        volumeNode: Any,
+        outputFile: str | Path,
+        referenceSeriesFolder: str | Path | None = None,
+        waitForCompletion: bool = True,
+    ) -> Path | None:
+        """Write the contours as RT Structure Set of the original series; the result is the file."""
+        return self.runner.exportStructureSet(
+            segmentationNode, volumeNode, outputFile, referenceSeriesFolder, waitForCompletion
+        )
 
     def cancel(self) -> None:
         """Stop the work; nothing happens if there is none."""
@@ -290,41 +239,13 @@ class HQCSegmentLogic(ScriptedLoadableModuleLogic):
 
 
 class HQCSegmentTest(ScriptedLoadableModuleTest):
-    """Self test inside Slicer: a label map on an oblique volume is shown and read back voxel by voxel."""
+    """Self test inside Slicer; what it looks at is in `HQCSegmentSlicer.self_test`."""
 
     def setUp(self) -> None:
         """Start with an empty scene."""
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
-        """Run all tests of this class."""
+        """Run all tests."""
         self.setUp()
-        self.test_segmentationKeepsItsVoxels()
-
-    def test_segmentationKeepsItsVoxels(self) -> None:
-        import importlib.util
-
-        import numpy as np
-
-        if importlib.util.find_spec("pydantic") is None:
-            logging.warning("HQCSegment self test skipped: pydantic is installed when Apply is first pressed.")
-            return
-        from HQCSegmentSlicer.nodes import (
-            image_from_volume_node,
-            label_map_from_segmentation_node,
-            show_segmentation,
-        )
-
-        from HQCSegmentLib.imaging import Segmentation, Structure
-
-        cosine, sine = np.cos(0.3), np.sin(0.3)
-        affine = np.array([[cosine, -2 * sine, 0, 5], [sine, 2 * cosine, 0, -7], [0, 0, 3, 1], [0, 0, 0, 1]])
-        volumeNode = slicer.util.addVolumeFromArray(np.zeros((6, 5, 4), np.int16), affine)
-        labelMap = np.zeros((4, 5, 6), np.uint8)
-        labelMap[1:3, 2:4, 1:5] = 1
-        assert image_from_volume_node(volumeNode).array.shape == labelMap.shape
-        structures = (Structure(value=1, name="Parotid_L"),)
-        segmentationNode = show_segmentation(Segmentation(labelMap, affine, structures), volume_node=volumeNode)
-        shown, names = label_map_from_segmentation_node(segmentationNode, volumeNode)
-        assert names == {1: "Parotid_L"}
-        np.testing.assert_array_equal(shown, labelMap)
+        SelfTest().run()

@@ -1,4 +1,4 @@
-"""Python packages that are installed into Slicer when the user first asks for work, never before."""
+"""Python packages that are installed into Slicer when the user asks for it, never before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from slicer.i18n import tr as _
 
 TORCH_REQUIREMENT = ">=2.10"
 """As in pyproject.toml, where the reason stands."""
+
+
+def missing_packages(requirements_file: Path) -> tuple[str, ...]:
+    """Packages that are missing or too old, torch first; found without importing any of them."""
+    lines = requirements_file.read_text(encoding="utf-8").splitlines()
+    wanted = [f"torch{TORCH_REQUIREMENT}", *(line.strip() for line in lines)]
+    return tuple(_name(line) for line in wanted if line and not line.startswith("#") and not _is_there(line))
 
 
 def ensure_dependencies(requirements_file: Path) -> None:
@@ -26,14 +33,8 @@ def ensure_dependencies(requirements_file: Path) -> None:
 
 
 def _ensure_torch() -> None:
-    from packaging.specifiers import SpecifierSet
-
-    try:
-        # The version is read without importing torch, which would stay in Slicer's memory.
-        version = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        version = None
-    if version is not None and SpecifierSet(TORCH_REQUIREMENT).contains(version, prereleases=True):
+    # The version is read without importing torch, which would stay in Slicer's memory.
+    if _is_there(f"torch{TORCH_REQUIREMENT}"):
         return
     try:
         import PyTorchUtils
@@ -44,3 +45,20 @@ def _ensure_torch() -> None:
     installer = PyTorchUtils.PyTorchUtilsLogic()
     if installer.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT) is None:
         raise RuntimeError(_("PyTorch is needed to segment and was not installed."))
+
+
+def _is_there(requirement: str) -> bool:
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    try:
+        version = importlib.metadata.version(wanted.name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return wanted.specifier.contains(version, prereleases=True)
+
+
+def _name(requirement: str) -> str:
+    from packaging.requirements import Requirement
+
+    return Requirement(requirement).name

@@ -15,6 +15,9 @@ TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 """Slicer's list of anatomic regions; the region itself stays empty, as the type already names the anatomy."""
 
+UNSPECIFIC = "85756007"
+"""SNOMED code of "Tissue", which Slicer gives every new segment."""
+
 
 def serialized_terminology(terminology: Terminology) -> str:
     """Slicer's text form, context~category~type~modifier~region context~region~region modifier.
@@ -51,3 +54,28 @@ def _serialized_code(code: Code | None) -> str:
 def _without_separators(text: str) -> str:
     """`text` without the characters that separate fields; Slicer has no way to escape them."""
     return text.translate({ord("~"): " ", ord("^"): " ", ord("|"): " "}).strip()
+
+
+def terminology_of_segment(segment: vtkSegment) -> Terminology | None:
+    """Coded terms of a segment; None where it has none or only Slicer's general "Tissue" of new segments."""
+    from HQCSegmentLib.imaging import Code, Terminology
+
+    def code(text: str) -> Code | None:
+        scheme, value, meaning = [*text.split("^"), "", "", ""][:3]
+        return Code(scheme=scheme, value=value, meaning=meaning) if scheme and value else None
+
+    parts = [*_text_of(segment).split("~"), "", "", "", ""]
+    category, kind, modifier = (code(text) for text in parts[1:4])
+    if category is None or kind is None or kind.value == UNSPECIFIC:
+        return None
+    return Terminology(category=category, type=kind, modifier=modifier)
+
+
+def _text_of(segment: vtkSegment) -> str:
+    if hasattr(segment, "GetTerminology") and hasattr(segment, "SetTerminology"):
+        entry = segment.GetTerminology()
+        return entry if isinstance(entry, str) else ""
+    import vtk
+
+    text = vtk.mutable("")
+    return str(text) if segment.GetTag(segment.GetTerminologyEntryTagName(), text) else ""

@@ -17,10 +17,12 @@ from HQCSegmentLib.cli import (
     check,
     circuits,
     compare,
+    convert,
     demo,
     doctor,
     evaluate,
     export,
+    extract,
     import_model,
     segment,
     send,
@@ -50,6 +52,8 @@ app.command("send")(send.send)
 app.command("compare")(compare.compare)
 app.command("export")(export.export)
 app.command("import")(import_model.import_model)
+app.command("convert")(convert.convert)
+app.command("extract")(extract.extract)
 app.command("circuits")(circuits.circuits)
 app.add_typer(adapter.app, name="adapter")
 app.command("doctor")(doctor.doctor)
@@ -84,7 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = "--json-events" in arguments
     # pydicom warns of malformed values and quotes them: identifiers of patients have no place in a log.
     warnings.filterwarnings("ignore", module=r"pydicom\.")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for name in ("SIGTERM", "SIGBREAK"):  # the second is how Windows asks a process to stop
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         result = app(arguments, prog_name="hqcsegment", standalone_mode=False, obj=debug)
     except typer.Exit as done:

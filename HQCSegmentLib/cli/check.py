@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from HQCSegmentLib.cli.output import console, counting, error_console
+from HQCSegmentLib.cli.output import console, counting, emit_json, error_console
 
 if TYPE_CHECKING:
     from HQCSegmentLib.cohort import Cohort, Finding
@@ -32,6 +32,7 @@ def check(
         ),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
 ) -> int:
     """Read every case of a cohort and say what is wrong or odd, and what to do about it.
 
@@ -46,6 +47,10 @@ def check(
     from HQCSegmentLib.cohort.cohort import UnknownLayoutError
 
     pictures: dict[str, str] = {}
+    structures: list[str] = []
+    local_names: list[str] = []
+    notes: list[str] = []
+    layout = ""
     try:
         opened = Cohort.open(cohort)
     except UnknownLayoutError:
@@ -59,23 +64,34 @@ def check(
         if write_names:
             _write_names(opened)
             opened = Cohort.open(cohort)
-        for note in opened.notes:
+        structures, local_names = list(opened.structures.values()), list(opened.local_names)
+        notes, layout = list(opened.notes), opened.layout
+        for note in () if json_events else notes:
             console().print(note, markup=False, soft_wrap=True)
-        findings = _examine(opened, pictures if html_file is not None else None)
+        findings = _examine(opened, pictures if html_file is not None else None, json_events=json_events)
         names = [case.name for case in opened.cases]
-        structures = ", ".join(opened.structures.values())
-        about = f"{len(names)} case(s), laid out as {opened.layout}; structures: {structures}"
+        about = f"{len(names)} case(s), laid out as {layout}; structures: {', '.join(structures)}"
     _write(findings, json_file, html_file, names, pictures, about)
-    _show(findings, about)
+    if json_events:
+        done = {"cases": names, "layout": layout, "structures": structures, "local_names": local_names, "notes": notes}
+        emit_json({"event": "done", **done})
+    else:
+        _show(findings, about)
     return 2 if any(one.severity == "error" or (strict and one.severity == "warning") for one in findings) else 0
 
 
-def _examine(cohort: Cohort, pictures: dict[str, str] | None) -> list[Finding]:
-    """Check with a progress bar; pictures are taken where asked for."""
+def _examine(cohort: Cohort, pictures: dict[str, str] | None, *, json_events: bool = False) -> list[Finding]:
+    """Check with a progress bar or with events; pictures are taken where asked for."""
     from HQCSegmentLib.cohort.checks import Watcher, examine
     from HQCSegmentLib.evaluation.check_report import CheckPictures
 
     take = Watcher().read if pictures is None else CheckPictures(pictures).take
+    if json_events:
+
+        def tell(number: int) -> None:
+            emit_json({"event": "progress", "step": number, "of": len(cohort.cases)})
+
+        return examine(cohort, watcher=Watcher(read=take, done=tell))
     # In a file a progress bar is a line too many.
     if not error_console().is_terminal:
         return examine(cohort, watcher=Watcher(read=take))

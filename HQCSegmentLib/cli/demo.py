@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from HQCSegmentLib.cli.output import console, duration, error_console, showing
+from HQCSegmentLib.cli.output import console, duration, emit_json, error_console, showing
 
 
 def demo(
@@ -20,6 +20,12 @@ def demo(
     base_steps: Annotated[int, typer.Option("--base-steps", min=1, help="Training steps of the base model.")] = 260,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps of the fine-tuning.")] = 200,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
+    patients_only: Annotated[
+        bool, typer.Option("--patients-only", help="Only make the patients, to try the other commands on.")
+    ] = False,
+    json_events: Annotated[
+        bool, typer.Option("--json-events", help="With --patients-only: one JSON object a line on stdout.")
+    ] = False,
 ) -> None:
     """Show everything once, offline, on made-up patients (about three minutes on 2 cores).
 
@@ -29,8 +35,13 @@ def demo(
     """
     from rich.table import Table
 
-    from HQCSegmentLib.demo.run import run_demo
+    from HQCSegmentLib.demo.run import make_patients, run_demo
 
+    if patients_only:
+        make_patients(out, seed=seed, say=lambda text: error_console().print(text))
+        if json_events:
+            emit_json({"event": "done", "out": str(out)})
+        return
     start = time.monotonic()
     result = run_demo(
         out,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from HQCSegmentLib.cli.output import console
+from HQCSegmentLib.cli.output import console, emit_json, error_console
 
 SIGNS = {"good": "[green]good[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
 
@@ -16,6 +16,7 @@ SIGNS = {"good": "[green]good[/]", "note": "[yellow]note[/]", "missing": "[red]m
 def doctor(
     *,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the findings to this file.")] = None,
+    json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
 ) -> int:
     """Look at this computer: versions, devices, memory, disk, and whether a circuit and a training step work.
 
@@ -28,7 +29,7 @@ def doctor(
     from HQCSegmentLib import __version__
     from HQCSegmentLib.doctor import diagnose
 
-    screen = console()
+    screen = error_console() if json_events else console()
     screen.print(f"HQCSegment {__version__}")
     found = []
     for one in diagnose():
@@ -39,6 +40,8 @@ def doctor(
         from HQCSegmentLib.files import write_json
 
         write_json(json_file, [asdict(one) for one in found])
+    if json_events:
+        emit_json({"event": "done", "findings": [asdict(one) for one in found]})
     missing = [one.subject for one in found if one.state == "missing"]
     screen.print(f"Missing: {', '.join(missing)}." if missing else "Ready to work.", markup=False)
     return 1 if missing else 0

@@ -81,14 +81,7 @@ def run_demo(
     """
     training = training or _silent
     choose_device(device)
-    _clear(out)
-    first = 1000 * (seed + 1)
-    say(f"Making {BASE_PATIENTS + LOCAL_PATIENTS + UNSEEN_PATIENTS} synthetic patients as DICOM CT + RTSTRUCT")
-    write_cohort(out / "hospital_A", hospital=HOSPITAL_A, seeds=range(first, first + BASE_PATIENTS))
-    first += BASE_PATIENTS
-    write_cohort(out / "hospital_B", hospital=HOSPITAL_B, seeds=range(first, first + LOCAL_PATIENTS))
-    first += LOCAL_PATIENTS
-    write_cohort(out / "hospital_B_unseen", hospital=HOSPITAL_B, seeds=range(first, first + UNSEEN_PATIENTS))
+    make_patients(out, seed=seed, say=say)
 
     common: dict[str, Any] = {"seed": seed, "device": device, "held_out": 0, "patch": (64, 64, 32)}
     with training("base model, hospital A") as show:
@@ -122,6 +115,27 @@ def run_demo(
             )
             pictures.append((f"{case.name}: {title}", picture))
     return _report(out, base, tuned, _mean(before), _mean(after), pictures)
+
+
+def make_patients(out: Path, *, seed: int = 0, say: Callable[[str], None] = lambda _: None) -> None:
+    """Write the patients of both hospitals: `hospital_A`, `hospital_B` and `hospital_B_unseen`.
+
+    Args:
+        out: Folder; one of an earlier demo is replaced.
+        seed: Of all random draws.
+        say: Told what is done, in words.
+
+    Raises:
+        InputError: if `out` holds something else.
+    """
+    _clear(out)
+    first = 1000 * (seed + 1)
+    say(f"Making {BASE_PATIENTS + LOCAL_PATIENTS + UNSEEN_PATIENTS} synthetic patients as DICOM CT + RTSTRUCT")
+    write_cohort(out / "hospital_A", hospital=HOSPITAL_A, seeds=range(first, first + BASE_PATIENTS))
+    first += BASE_PATIENTS
+    write_cohort(out / "hospital_B", hospital=HOSPITAL_B, seeds=range(first, first + LOCAL_PATIENTS))
+    first += LOCAL_PATIENTS
+    write_cohort(out / "hospital_B_unseen", hospital=HOSPITAL_B, seeds=range(first, first + UNSEEN_PATIENTS))
 
 
 def _report(

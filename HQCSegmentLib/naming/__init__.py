@@ -3,7 +3,7 @@
 from HQCSegmentLib.naming.catalogue import PALETTE, CatalogueEntry, catalogue, structure_for
 from HQCSegmentLib.naming.matching import Match, Proposal, Side, propose, side_of
 from HQCSegmentLib.naming.short_names import LONGEST, short_name, short_names
-from HQCSegmentLib.naming.table import LEFT_OUT, TABLE, read_table, write_table
+from HQCSegmentLib.naming.table import LEFT_OUT, TABLE, read_table, save_names, write_table
 from HQCSegmentLib.naming.validation import NameCheck, check_name
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check_name",
     "propose",
     "read_table",
+    "save_names",
     "short_name",
     "short_names",
     "side_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from HQCSegmentLib.errors import InputError
@@ -54,12 +54,32 @@ def write_table(path: Path, names: Iterable[str]) -> list[Proposal]:
     rows = _rows(path) if path.exists() else {}
     new = [proposal for proposal in propose(dict.fromkeys(names)) if proposal.name not in rows]
     rows |= {proposal.name: (proposal.tg263_name, MEANINGS[proposal.match]) for proposal in new}
+    _write(path, rows)
+    return new
+
+
+def save_names(path: Path, names: Mapping[str, str]) -> None:
+    """Write the names that a user chose; rows of other names are kept.
+
+    Args:
+        path: The table; made if there is none.
+        names: Name to use by local name; "-" leaves a structure out.
+
+    Raises:
+        InputError: if there is a file that is no table of names.
+    """
+    path = Path(path)
+    rows = _rows(path) if path.exists() else {}
+    rows |= {name: (wanted, rows.get(name, ("", ""))[1] or "chosen") for name, wanted in names.items()}
+    _write(path, rows)
+
+
+def _write(path: Path, rows: Mapping[str, tuple[str, str]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((name, *columns) for name, columns in rows.items())
     write_text(path, text.getvalue())
-    return new
 
 
 def _rows(path: Path) -> dict[str, tuple[str, str]]:

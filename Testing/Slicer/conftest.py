@@ -14,9 +14,11 @@ for folder in (ROOT, ROOT / "HQCSegment", Path(__file__).resolve().parent):
         sys.path.insert(0, str(folder))
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
 
 import slicer_application  # noqa: E402
 
+slicer_application.install_widgets()
 slicer_application.install_stand_ins()
 slicer_application.ScriptedLoadableModuleWidgetStandIn.module_folder = ROOT / "HQCSegment"
 

@@ -7,6 +7,8 @@ Slicer's own behavior is imitated beyond what the module calls.
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -15,13 +17,14 @@ from typing import Any
 
 import slicer
 import slicer.util
-import vtk
+from parameter_node_stand_in import parameterNodeWrapper
 
 
 class Application:
     """A scene with the logics of the core modules, and the globals that `slicer.util` reads."""
 
     def __init__(self) -> None:
+        self.connections: list[tuple[str, Any]] = []
         self.scene = slicer.vtkMRMLScene()
         slicer.mrmlScene = self.scene
         self._application_logic = slicer.vtkSlicerApplicationLogic()
@@ -35,7 +38,12 @@ class Application:
         for name, logic in self._logics.items():
             logic.SetMRMLScene(self.scene)
             self._application_logic.SetModuleLogic(name, logic)
+        self.shown_charts: list[Any] = []
+        self.shown_volumes: list[Any] = []
+        plots = SimpleNamespace(ShowChartInLayout=self.shown_charts.append)
+        slicer.util.setSliceViewerLayers = lambda background=None, fit=False: self.shown_volumes.append(background)
         slicer.modules = SimpleNamespace(
+            plots=SimpleNamespace(logic=lambda: plots),
             volumes=SimpleNamespace(logic=lambda: self.volumes),
             segmentations=SimpleNamespace(logic=lambda: self.segmentations),
         )
@@ -43,6 +51,8 @@ class Application:
             applicationLogic=lambda: self._application_logic,
             mrmlScene=lambda: self.scene,
             temporaryPath=tempfile.gettempdir(),
+            cachePath=tempfile.gettempdir(),
+            connect=lambda signal, slot: self.connections.append((signal, slot)),
             testingEnabled=lambda: True,
         )
 
@@ -52,6 +62,8 @@ class Application:
 
     def clear(self) -> None:
         self.scene.Clear(False)
+        for node in self.scene.GetNodesByClass("vtkMRMLScriptedModuleNode"):
+            self.scene.RemoveNode(node)  # a singleton, which Clear keeps
 
 
 class ScriptedLoadableModuleStandIn:
@@ -98,37 +110,10 @@ class ScriptedLoadableModuleTestStandIn:
         return getattr(self._case, name)
 
 
-def parameter_node_wrapper_stand_in(cls: type) -> type:
-    """Annotated names become attributes kept in the node: references, and paths as text. No GUI is bound."""
-
-    def node_attribute(name: str) -> property:
-        def write(self: Any, value: slicer.vtkMRMLNode | None) -> None:
-            self.node.SetNodeReferenceID(name, value.GetID() if value else None)
-            self.node.Modified()
-
-        return property(lambda self: self.node.GetNodeReference(name), write)
-
-    def path_attribute(name: str) -> property:
-        def write(self: Any, value: Path) -> None:
-            self.node.SetParameter(name, str(value))
-
-        return property(lambda self: Path(self.node.GetParameter(name)), write)
-
-    for name, kind in cls.__annotations__.items():
-        setattr(cls, name, node_attribute(name) if issubclass(kind, vtk.vtkObject) else path_attribute(name))
-    cls.__init__ = lambda self, node: setattr(self, "node", node)
-    cls.connectGui = lambda self, ui: 1
-    cls.disconnectGui = lambda self, tag: None
-    cls.AddObserver = lambda self, event, callback, priority=0.0: self.node.AddObserver(event, callback, priority)
-    cls.RemoveObserver = lambda self, tag: self.node.RemoveObserver(tag)
-    return cls
-
-
 def install_stand_ins() -> None:
     """Put stand-ins of the Python modules that slicer-core lacks into `sys.modules`, unless they exist."""
     contents: dict[str, dict[str, Any]] = {
         "i18n": {"tr": lambda text: text, "translate": lambda context, text: text},
-        "parameterNodeWrapper": {"parameterNodeWrapper": parameter_node_wrapper_stand_in},
         "ScriptedLoadableModule": {
             "ScriptedLoadableModule": ScriptedLoadableModuleStandIn,
             "ScriptedLoadableModuleLogic": ScriptedLoadableModuleLogicStandIn,
@@ -142,3 +127,32 @@ def install_stand_ins() -> None:
             vars(module).update(members)
             sys.modules[module.__name__] = module
             setattr(slicer, name, module)
+    install_parameter_node_wrapper()
+
+
+def install_parameter_node_wrapper() -> None:
+    """Slicer's own code from the checkout that SLICER_SOURCE names, else the stand-in."""
+    if "slicer.parameterNodeWrapper" in sys.modules:
+        return
+    source = os.environ.get("SLICER_SOURCE")
+    if source:
+        install_widgets()
+        slicer.qMRMLRangeWidget = type("qMRMLRangeWidget", (), {})  # asked for by name; the panel has none
+        slicer.__path__.append(str(Path(source) / "Base" / "Python" / "slicer"))
+        importlib.import_module("slicer.parameterNodeWrapper")
+        return
+    module = ModuleType("slicer.parameterNodeWrapper")
+    module.parameterNodeWrapper = parameterNodeWrapper
+    sys.modules[module.__name__] = module
+    slicer.parameterNodeWrapper = module
+
+
+def install_widgets() -> None:
+    """`qt`, `ctk`, and the widget classes and functions of `slicer` that need Qt."""
+    import qt_stand_ins
+
+    sys.modules["qt"], sys.modules["ctk"] = qt_stand_ins.qt, qt_stand_ins.ctk
+    for name, widget in qt_stand_ins.slicer_widgets.items():
+        setattr(slicer, name, widget)
+    slicer.util.loadUI = qt_stand_ins.load_ui
+    slicer.util.childWidgetVariables = qt_stand_ins.child_widget_variables

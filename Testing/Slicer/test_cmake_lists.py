@@ -24,7 +24,9 @@ def test_lists_equal_the_tree(package):
 
 def test_what_is_listed():
     lists = update_cmake_lists.packaged_files(ROOT / "HQCSegment")
-    assert {"HQCSegment.py", "HQCSegmentSlicer/__init__.py", "HQCSegmentSlicer/nodes.py"} <= set(lists["scripts"])
+    assert {"HQCSegment.py", "HQCSegmentSlicer/__init__.py", "HQCSegmentSlicer/panel/section.py"} <= set(
+        lists["scripts"]
+    )
     assert {
         "Resources/Icons/HQCSegment.png",
         "Resources/UI/HQCSegment.ui",

@@ -13,7 +13,8 @@ import pytest
 import slicer.util
 import vtk
 from HQCSegmentSlicer.logic import Logic
-from HQCSegmentSlicer.nodes import image_from_volume_node, label_map_from_segmentation_node
+from HQCSegmentSlicer.segment_masks import label_map_from_segmentation_node
+from HQCSegmentSlicer.volumes import image_from_volume_node
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.errors import InputError, Interrupted

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer.util
-from HQCSegmentSlicer.logic import Logic, structures_of_bundle
-from HQCSegmentSlicer.nodes import label_map_from_segmentation_node
+from HQCSegmentSlicer.logic import Logic
+from HQCSegmentSlicer.models import structures_of_bundle
+from HQCSegmentSlicer.segment_masks import label_map_from_segmentation_node
 
 from HQCSegmentLib.errors import InputError, Interrupted, WorkError
 

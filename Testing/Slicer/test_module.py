@@ -1,10 +1,9 @@
-"""HQCSegment.py and its panel, with stand-ins for what slicer-core lacks; no Slicer widget runs here."""
+"""HQCSegment.py as Slicer loads it, and its .ui files."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-import json
 import re
 import subprocess
 import sys
@@ -12,78 +11,21 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import slicer
-import slicer.util
-
-pytest.importorskip("PySide6.QtUiTools", reason="PySide6 is not installed", exc_type=ImportError)
-import qt_stand_ins
-from HQCSegmentSlicer.signal import Signal
-
-from HQCSegmentLib.errors import Interrupted, WorkError
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "HQCSegment" / "HQCSegment.py"
-UI = ROOT / "HQCSegment" / "Resources" / "UI" / "HQCSegment.ui"
+PANEL = ROOT / "HQCSegment" / "HQCSegmentSlicer"
+UI_FILES = sorted((ROOT / "HQCSegment" / "Resources" / "UI").glob("*.ui"))
 NOTICE = "Research use only, not a medical device"
 
-
-class RunnerStandIn:
-    """Stand-in of HQCSegmentSlicer.logic.Logic: records calls."""
-
-    def __init__(self) -> None:
-        self.onEvent, self.onLog, self.onFinished, self.onFailed = Signal(), Signal(), Signal(), Signal()
-        self.running = False
-        self.calls: list[tuple] = []
-        self.cancelled = self.closed = 0
-
-    def segment(self, *arguments) -> None:
-        self.calls.append(arguments)
-        self.running = True
-
-    def cancel(self) -> None:
-        self.cancelled += 1
-
-    def close(self) -> None:
-        self.closed += 1
+BEFORE_INSTALLATION = {*sys.stdlib_module_names, "slicer", "vtk", "numpy", "HQCSegmentLib", "HQCSegmentSlicer"}
+"""What Slicer has before anything is installed."""
 
 
 @pytest.fixture
-def module(application, monkeypatch):
-    monkeypatch.setattr(slicer.util, "loadUI", qt_stand_ins.load_ui, raising=False)
-    monkeypatch.setattr(slicer.util, "childWidgetVariables", qt_stand_ins.child_widget_variables, raising=False)
+def module(application):
     return importlib.import_module("HQCSegment")
-
-
-@pytest.fixture
-def widget(module):
-    widget = module.HQCSegmentWidget()
-    widget.setup()
-    yield widget
-    widget.cleanup()
-
-
-@pytest.fixture
-def volume(application):
-    return slicer.util.addVolumeFromArray(np.zeros((2, 3, 4), np.int16), np.eye(4), "CT")
-
-
-@pytest.fixture
-def bundle(tmp_path) -> Path:
-    (tmp_path / "bundle.json").write_text(json.dumps({"labels": []}), encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def ready(widget, volume, bundle, monkeypatch):
-    """A panel with all choices made and a stand-in of the work."""
-    runner = RunnerStandIn()
-    widget.logic._runner = runner
-    monkeypatch.setattr(widget.logic, "ensureDependencies", lambda requirementsFile: None)
-    widget._parameterNode.inputVolume = volume
-    widget._parameterNode.bundleFolder = bundle
-    return SimpleNamespace(widget=widget, ui=widget.ui, runner=runner, volume=volume, bundle=bundle)
 
 
 def imports_at_file_scope(path: Path) -> set[str]:
@@ -106,19 +48,28 @@ def imports_at_file_scope(path: Path) -> set[str]:
 
 
 def test_file_scope_imports_only_what_slicer_has():
-    allowed = {*sys.stdlib_module_names, "slicer", "vtk", "numpy", "HQCSegmentLib"}
-    assert imports_at_file_scope(MODULE) <= allowed
+    assert imports_at_file_scope(MODULE) <= BEFORE_INSTALLATION
 
 
-def test_importing_the_module_loads_no_dependency():
-    """In a fresh interpreter, with the stand-ins: not even pydantic, which is installed on Apply."""
+@pytest.mark.parametrize("path", sorted(PANEL.rglob("*.py")), ids=lambda path: path.relative_to(PANEL).as_posix())
+def test_no_file_of_the_module_imports_a_package_that_is_installed_later(path):
+    assert imports_at_file_scope(path) <= BEFORE_INSTALLATION
+
+
+def test_opening_the_panel_loads_no_dependency():
+    """In a fresh interpreter where no package is installed yet: not even pydantic is looked for."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "import slicer_application; slicer_application.install_stand_ins()\n"
-        "import HQCSegment, HQCSegmentSlicer.process, HQCSegmentSlicer.dependencies\n"
-        "HQCSegment.HQCSegmentLogic()\n"
-        "heavy = {'torch', 'monai', 'pydantic', 'pennylane', 'SimpleITK', 'pydicom', 'matplotlib'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        "import slicer_application as app; app.install_widgets(); app.install_stand_ins()\n"
+        "from pathlib import Path\n"
+        "app.ScriptedLoadableModuleWidgetStandIn.module_folder = Path(sys.argv[1])\n"
+        "application = app.Application()\n"
+        "heavy = {'torch', 'monai', 'pydantic', 'pennylane', 'SimpleITK', 'pydicom', 'matplotlib', 'typer'}\n"
+        "sys.modules |= dict.fromkeys(heavy)\n"  # None makes an import of them fail
+        "import HQCSegment, HQCSegmentSlicer.panel.session as session\n"
+        "session.missing_packages = lambda path: ('pydantic',)\n"
+        "widget = HQCSegment.HQCSegmentWidget(); widget.setup()\n"
+        "print(widget.ui.setUpStatusLabel.text)\n"
     )
     folders = [str(ROOT / "HQCSegment"), str(Path(__file__).parent)]
     result = subprocess.run(
@@ -128,7 +79,7 @@ def test_importing_the_module_loads_no_dependency():
         check=True,
         cwd=Path(__file__).parent,
     )
-    assert result.stdout.strip() == "[]"
+    assert result.stdout.strip().endswith("Press Install what is missing first.")
 
 
 def test_runs_unbuilt(tmp_path):
@@ -138,7 +89,7 @@ def test_runs_unbuilt(tmp_path):
         "named = lambda finder: getattr(finder, '__name__', type(finder).__name__).lower()\n"
         "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in named(finder)]\n"
         "import importlib.util; print(importlib.util.find_spec('HQCSegmentLib') is None)\n"
-        "import slicer_application; slicer_application.install_stand_ins()\n"
+        "import slicer_application as app; app.install_widgets(); app.install_stand_ins()\n"
         "import HQCSegment, HQCSegmentLib; print(HQCSegmentLib.__file__)\n"
     )
     folders = [str(ROOT), str(ROOT / "HQCSegment"), str(Path(__file__).parent)]
@@ -158,159 +109,64 @@ def test_what_slicer_shows_of_the_module(module):
     assert parent.acknowledgementText
 
 
-def test_ui_has_every_widget_that_the_module_uses():
-    used = set(re.findall(r"self\.ui\.(\w+)", MODULE.read_text(encoding="utf-8")))
-    named = {element.get("name") for element in ET.parse(UI).iter("widget")}
-    assert used
+def elements(kind: str):
+    return [element for path in UI_FILES for element in ET.parse(path).iter(kind)]
+
+
+def test_ui_files_have_every_widget_that_the_panel_uses():
+    used = {
+        name
+        for path in (MODULE, *PANEL.rglob("*.py"))
+        for name in re.findall(r"\bui\.(\w+)", path.read_text(encoding="utf-8"))
+    }
+    named = {element.get("name") for element in elements("widget")}
+    assert len(used) > 40
     assert used <= named
 
 
-def test_ui_names_the_parameters_of_the_parameter_node(module):
-    named = {
-        element.findtext("string")
-        for element in ET.parse(UI).iter("property")
-        if element.get("name") == "SlicerParameterName"
-    }
-    assert named == set(module.HQCSegmentParameterNode.__annotations__)
+def test_widget_names_are_unique_in_the_whole_panel():
+    names = [element.get("name") for element in elements("widget")]
+    assert len(names) == len(set(names))
 
 
-def test_ui_hands_the_scene_to_every_node_selector():
-    tree = ET.parse(UI)
+def test_ui_files_name_parameters_of_the_parameter_node(module):
+    named = {e.findtext("string") for e in elements("property") if e.get("name") == "SlicerParameterName"}
+    assert named <= set(module.HQCSegmentParameterNode.allParameters)
+    assert {"inputVolume", "quality", "dicomPort", "cohortSource"} <= named
+
+
+@pytest.mark.parametrize("path", UI_FILES, ids=lambda path: path.stem)
+def test_ui_file_hands_the_scene_to_its_node_selectors_and_declares_its_widgets(path):
+    tree = ET.parse(path)
     selectors = {element.get("name") for element in tree.iter("widget") if element.get("class") == "qMRMLNodeComboBox"}
-    connected = {
-        connection.findtext("receiver")
-        for connection in tree.iter("connection")
-        if connection.findtext("slot") == "setMRMLScene(vtkMRMLScene*)"
-    }
-    assert connected == selectors
-
-
-def test_ui_declares_every_custom_widget():
-    tree = ET.parse(UI)
+    connections = [c for c in tree.iter("connection") if c.findtext("slot") == "setMRMLScene(vtkMRMLScene*)"]
+    assert {connection.findtext("receiver") for connection in connections} == selectors
     used = {e.get("class") for e in tree.iter("widget") if not e.get("class").startswith("Q")}
     assert used == {e.findtext("class") for e in tree.iter("customwidget")}
 
 
-def test_panel_says_research_use_only(widget):
-    notice = widget.ui.researchNoticeLabel
-    assert NOTICE in notice.text
-    assert notice.widget.isVisibleTo(widget.panels[0].widget)
+def test_every_field_and_button_has_a_tool_tip():
+    kinds = {
+        "QPushButton",
+        "QLineEdit",
+        "QSpinBox",
+        "QComboBox",
+        "ctkPathLineEdit",
+        "qMRMLNodeComboBox",
+        "QTableWidget",
+    }
+    without = [
+        element.get("name")
+        for element in elements("widget")
+        if element.get("class") in kinds
+        and not any(one.get("name") == "toolTip" and one.findtext("string") for one in element.findall("property"))
+    ]
+    assert without == []
 
 
-def test_layout_check(widget, tmp_path):
-    """Writes a picture of stand-in widgets: a layout check, not a Slicer screenshot."""
-    panel = widget.panels[0].widget
-    panel.resize(420, 380)
-    picture = panel.grab()
-    assert picture.save(str(tmp_path / "layout-check-not-a-slicer-screenshot.png"))
-    panel.show()
-    for name, view in vars(widget.ui).items():
-        if view.widget.isVisible() and view.widget.parent() is panel:
-            assert panel.rect().contains(view.widget.geometry()), name
-    panel.hide()
-
-
-def test_apply_needs_a_volume_and_a_model(widget, volume, bundle, tmp_path):
-    ui = widget.ui
-    assert not ui.applyButton.enabled
-    assert "input volume" in ui.applyButton.toolTip
-    widget._parameterNode.inputVolume = volume
-    assert not ui.applyButton.enabled
-    assert "model folder" in ui.applyButton.toolTip
-    widget._parameterNode.bundleFolder = bundle
-    assert ui.applyButton.enabled
-    assert not ui.cancelButton.enabled
-
-
-def test_first_volume_is_chosen(module, volume):
-    widget = module.HQCSegmentWidget()
-    widget.setup()
-    assert widget._parameterNode.inputVolume is volume
-    widget.cleanup()
-
-
-def test_apply_progress_and_end(ready):
-    ui, runner = ready.ui, ready.runner
-    ui.applyButton.widget.click()
-    assert runner.calls == [(ready.volume, ready.bundle, None, False)]
-    assert not ui.applyButton.enabled
-    assert ui.cancelButton.enabled
-    assert ui.progressBar.maximum == 0
-    runner.onEvent.emit({"event": "progress", "step": 3, "of": 8, "eta_s": 12.4})
-    assert (ui.progressBar.value, ui.progressBar.maximum) == (3, 8)
-    assert "12 s" in ui.statusLabel.text
-    runner.onEvent.emit({"event": "progress", "step": 4, "of": 8})
-    assert ui.progressBar.value == 4
-    runner.onEvent.emit({"event": "done"})
-    runner.running = False
-    result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
-    runner.onFinished.emit(result)
-    assert ui.applyButton.enabled
-    assert not ui.cancelButton.enabled
-    assert "Done" in ui.statusLabel.text
-    assert ui.progressBar.value == ui.progressBar.maximum
-    ui.applyButton.widget.click()
-    assert runner.calls[1][2] is result
-    runner.onEvent.emit({"event": "progress", "step": 1, "of": 8})
-    assert ui.progressBar.value == 1
-
-
-def test_cancel_and_failure(ready, monkeypatch):
-    shown = []
-    monkeypatch.setattr(slicer.util, "errorDisplay", shown.append)
-    ui, runner = ready.ui, ready.runner
-    ui.applyButton.widget.click()
-    ui.cancelButton.widget.click()
-    assert runner.cancelled == 1
-    assert not ui.cancelButton.enabled
-    runner.running = False
-    runner.onFailed.emit(Interrupted("Cancelled."))
-    assert ui.statusLabel.text == "Cancelled."
-    assert not shown
-    ui.applyButton.widget.click()
-    runner.running = False
-    runner.onFailed.emit(WorkError("The disk is full."))
-    assert shown == ["The disk is full."]
-    assert ui.applyButton.enabled
-
-
-def test_closing_the_scene_stops_the_work(ready):
-    ready.ui.applyButton.widget.click()
-    slicer.mrmlScene.Clear(False)
-    assert ready.runner.cancelled == 1
-    assert ready.widget._parameterNode is not None
-    assert ready.widget._parameterNode.inputVolume is None
-
-
-def test_another_module_is_opened_while_it_works(ready):
-    ready.ui.applyButton.widget.click()
-    ready.widget.exit()
-    ready.runner.running = False
-    ready.runner.onFinished.emit(None)
-    ready.widget.enter()
-    assert ready.ui.applyButton.enabled
-
-
-def test_destroying_the_panel_stops_the_work(ready):
-    ready.ui.applyButton.widget.click()
-    ready.widget.cleanup()
-    assert ready.runner.closed == 1
-    status = ready.ui.statusLabel.text
-    ready.runner.onFailed.emit(Interrupted("Cancelled."))
-    assert ready.ui.statusLabel.text == status
-
-
-def test_apply_says_why_it_cannot_start(ready, monkeypatch):
-    """The panel stays usable; Slicer itself shows the sentence unless it is being tested."""
-
-    def refuse(requirementsFile):
-        assert requirementsFile.is_file()
-        raise RuntimeError("Install the PyTorch extension.")
-
-    monkeypatch.setattr(ready.widget.logic, "ensureDependencies", refuse)
-    ready.ui.applyButton.widget.click()
-    assert not ready.runner.calls
-    assert ready.ui.applyButton.enabled
+def test_panel_says_research_use_only():
+    notice = next(element for element in elements("widget") if element.get("name") == "researchNoticeLabel")
+    assert NOTICE in "".join(notice.itertext())
 
 
 def test_self_test_of_the_module(module):

@@ -8,13 +8,10 @@ import pytest
 import slicer
 import slicer.util
 import vtk
-from HQCSegmentSlicer.nodes import (
-    image_from_volume_node,
-    label_map_from_segmentation_node,
-    safe_segment_id,
-    show_segmentation,
-)
+from HQCSegmentSlicer.segment_masks import label_map_from_segmentation_node
+from HQCSegmentSlicer.segmentations import safe_segment_id, show_segmentation
 from HQCSegmentSlicer.terminology import serialized_terminology
+from HQCSegmentSlicer.volumes import image_from_volume_node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,97 @@
+"""Drives the panel as a user does: with clicks, keys and the event loop, and waits for what is to happen."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt_stand_ins
+from HQCSegmentSlicer.logic import Logic
+from PySide6 import QtCore, QtWidgets
+from PySide6.QtTest import QTest
+
+STAND_IN = str(Path(__file__).with_name("child_stand_in.py"))
+
+
+class Panel:
+    """A panel whose children are stand-ins that speak as the command does."""
+
+    def __init__(self, module: Any, *, stand_in: bool = True) -> None:
+        self.widget = module.HQCSegmentWidget()
+        self.widget.setup()
+        self.ui = self.widget.ui
+        self.errors: list[str] = []
+        if stand_in:
+            self.widget.logic._runner = Logic(make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)])
+        self.widget.panel.qt_object.resize(480, 900)
+        self.widget.panel.qt_object.show()
+        for name in ("setUp", "cohort", "fineTune", "segment", "deliver"):
+            getattr(self.ui, f"{name}CollapsibleButton").collapsed = False
+
+    @property
+    def parameters(self) -> Any:
+        return self.widget._parameterNode
+
+    def click(self, name: str) -> None:
+        """Click a button in its middle; it must be visible and enabled."""
+        button = getattr(self.ui, name).qt_object
+        assert button.isVisible(), name
+        assert button.isEnabled(), f"{name}: {button.toolTip()}"
+        QTest.mouseClick(button, QtCore.Qt.MouseButton.LeftButton)
+
+    def type_path(self, name: str, path: Path | str) -> None:
+        """Type a path into a line."""
+        line = getattr(self.ui, name).qt_object.findChild(QtWidgets.QLineEdit)
+        line.setFocus()
+        line.clear()
+        QTest.keyClicks(line, str(path))
+
+    def status(self, section: str) -> str:
+        return getattr(self.ui, f"{section}StatusLabel").text
+
+    def tip(self, name: str) -> str:
+        return getattr(self.ui, name).toolTip
+
+    def rows(self, name: str) -> list[list[str]]:
+        table = getattr(self.ui, name).qt_object
+        return [
+            [table.item(row, column).text() for column in range(table.columnCount())] for row in range(table.rowCount())
+        ]
+
+    def until(self, done: Callable[[], Any], seconds: float = 60.0) -> None:
+        """Let the event loop run until something holds."""
+        end = time.monotonic() + seconds
+        while not done() and time.monotonic() < end:
+            QTest.qWait(20)
+        assert done()
+
+    def until_idle(self) -> None:
+        self.until(lambda: not self.widget.logic.running)
+
+    def picture(self, path: Path, name: str) -> None:
+        """Write a picture of one section of stand-in widgets: a layout check, not a Slicer screenshot."""
+        sections = dict(zip(("setUp", "cohort", "fineTune", "segment", "deliver"), self.widget._panels, strict=True))
+        QtWidgets.QApplication.processEvents()
+        picture = sections[name].qt_object.grab()
+        assert picture.save(str(path / f"{name}-layout-check-not-a-slicer-screenshot.png"))
+
+    def close(self) -> None:
+        self.widget.panel.qt_object.hide()
+        self.widget.cleanup()
+        for part in self.widget._panels:
+            part.setMRMLScene(None)
+
+
+def make_bundle(folder: Path) -> Path:
+    """A model folder with the structures that the stand-in child finds by thresholds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = [{"value": 1, "name": "Bone"}, {"value": 2, "name": "Lung_L"}]
+    (folder / "bundle.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+    return folder
+
+
+__all__ = ["Panel", "make_bundle", "qt_stand_ins"]
