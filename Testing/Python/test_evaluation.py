@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from HQCSegmentLib.imaging import Segmentation, write_array
 from HQCSegmentLib.imaging.dicom_series import read_series
 from HQCSegmentLib.naming import structure_for
 from HQCSegmentLib.planning.output import OutputFormat, write_segmentation
+from HQCSegmentLib.planning.rtstruct import write_rtstruct
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])
 
@@ -301,6 +303,25 @@ def test_dicom_references_and_predictions_are_read(patients: tuple[Path, Path]):
         assert row.agreement.hd95_mm == pytest.approx(1.2)
     label_maps = evaluate(patients[0].parent / "label maps", patients[1], names={1: "kidney left", 2: "GTV"})
     assert [row.agreement.dice for row in label_maps.rows] == [row.agreement.dice for row in result.rows]
+
+
+def test_structures_of_a_structure_set_may_overlap(tmp_path: Path, write_slices: Callable[..., list[Path]]):
+    """A tumor in an organ takes nothing from it, as it would in a label map."""
+    write_slices(tmp_path / "r" / "a" / "ct", np.zeros((30, 24, 8), np.int16), np.diag([1.0, 2, 5, 1]))
+    image = read_series(tmp_path / "r" / "a" / "ct", name="a")
+    organ, tumor = np.zeros((2, 30, 24, 8), np.uint8)
+    organ[5:25, 5:20, 1:7] = 1
+    tumor[10:15, 10:15, 3:5] = 1
+    path = tmp_path / "r" / "a" / "RS.dcm"
+    for label, name, existing in ((organ, "Liver", None), (tumor, "GTV", path)):
+        drawn = Segmentation(label, image.affine, (structure_for(name, 1),), "a", image.series)
+        write_rtstruct(path, drawn, existing=existing)
+    (tmp_path / "p" / "a").mkdir(parents=True)
+    shutil.copy(path, tmp_path / "p" / "a" / "drawn.dcm")
+    found = {row.structure: row.agreement for row in evaluate(tmp_path / "p", tmp_path / "r").rows}
+    assert found["Liver"].reference_ml == pytest.approx(organ.sum() / 100)
+    assert found["GTV"].reference_ml == pytest.approx(tumor.sum() / 100)
+    assert {one.dice for one in found.values()} == {1.0}
 
 
 def test_contours_of_both_sides_without_an_image_are_refused(patients: tuple[Path, Path]):

@@ -241,7 +241,7 @@ class TestRefusals:
 
 
 class TestEncryption:
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="module")
     def certificate(self, tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], str]) -> Path:
         """Key and certificate of 127.0.0.1 in one PEM file each: `key.pem`, `cert.pem`."""
         folder = tmp_path_factory.mktemp("tls")
@@ -252,7 +252,7 @@ class TestEncryption:
         )  # fmt: skip
         return folder
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="module")
     def secure(self, program: str, tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Orthanc]:
         yield from started(
             program, tmp_path_factory.mktemp("secure") / "server", DicomTlsEnabled=True,
