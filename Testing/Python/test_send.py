@@ -240,26 +240,28 @@ class TestRefusals:
         assert self.refused(2, results[1], *orthanc.options(**{name: value}))
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], str]) -> Path:
+    """Key and certificate of 127.0.0.1 in one PEM file each: `key.pem`, `cert.pem`."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secure(program: str, tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Orthanc]:
+    yield from started(
+        program, tmp_path_factory.mktemp("secure") / "server", DicomTlsEnabled=True,
+        DicomTlsCertificate=str(certificate / "cert.pem"), DicomTlsPrivateKey=str(certificate / "key.pem"),
+        DicomTlsTrustedCertificates=str(certificate / "cert.pem"), DicomTlsRemoteCertificateRequired=True,
+    )  # fmt: skip
+
+
 class TestEncryption:
-    @pytest.fixture(scope="module")
-    def certificate(self, tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], str]) -> Path:
-        """Key and certificate of 127.0.0.1 in one PEM file each: `key.pem`, `cert.pem`."""
-        folder = tmp_path_factory.mktemp("tls")
-        subprocess.run(
-            [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        return folder
-
-    @pytest.fixture(scope="module")
-    def secure(self, program: str, tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Orthanc]:
-        yield from started(
-            program, tmp_path_factory.mktemp("secure") / "server", DicomTlsEnabled=True,
-            DicomTlsCertificate=str(certificate / "cert.pem"), DicomTlsPrivateKey=str(certificate / "key.pem"),
-            DicomTlsTrustedCertificates=str(certificate / "cert.pem"), DicomTlsRemoteCertificateRequired=True,
-        )  # fmt: skip
-
     def test_both_sides_show_their_certificates(self, secure: Orthanc, certificate: Path, results: Results):
         run("send", results[1], *secure.options(), "--tls", "--tls-ca", certificate / "cert.pem",
             "--tls-certificate", certificate / "cert.pem", "--tls-key", certificate / "key.pem")  # fmt: skip
