@@ -6,6 +6,7 @@ main thread: Slicer's nodes and widgets must not be touched from another one.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -112,6 +113,7 @@ class ChildProcess:
             errors="replace",
             **group,
         )
+        _at_work.add(self)
         for stream in (self._process.stdout, self._process.stderr):
             reader = threading.Thread(target=self._read, args=(stream,), daemon=True)
             reader.start()
@@ -189,6 +191,7 @@ class ChildProcess:
             reader.join(timeout=1.0)
         self._emit_lines()
         self.returncode = returncode
+        _at_work.discard(self)
         self.onFinished.emit(returncode)
 
     def _signal_tree(self, *, kill: bool) -> None:
@@ -207,6 +210,16 @@ class ChildProcess:
         else:
             with contextlib.suppress(OSError):
                 self._process.send_signal(system_signal.CTRL_BREAK_EVENT)
+
+
+_at_work: set[ChildProcess] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """No child outlives the application, also where nobody closed the panel or waited for a script's run."""
+    for process in list(_at_work):
+        process._signal_tree(kill=True)
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -152,6 +153,26 @@ def test_nothing_survives_a_normal_end(kind):
     assert run.process.wait(20) == 0
     assert_gone(grandchild)
     assert run.ends == [0]
+
+
+@needs_proc
+def test_no_child_outlives_the_application(tmp_path):
+    """A script that starts a run and ends without waiting for it."""
+    code = (
+        "import sys, time; from HQCSegmentSlicer.process import ChildProcess, child_environment\n"
+        "child = ChildProcess([sys.executable, sys.argv[1], 'family'], environment=child_environment())\n"
+        "child.onEvent.connect(lambda event: print(child._process.pid, event['grandchild'], flush=True))\n"
+        "child.start()\n"
+        "while not child._lines.qsize(): time.sleep(0.01)\n"
+        "child.poll()\n"
+    )
+    folders = os.pathsep.join(str(Path(__file__).resolve().parents[2] / name) for name in ("HQCSegment", ""))
+    environment = {**os.environ, "PYTHONPATH": folders}
+    ended = subprocess.run(
+        [sys.executable, "-c", code, STAND_IN], capture_output=True, text=True, check=True, env=environment
+    )
+    for pid in ended.stdout.split():
+        assert_gone(int(pid))
 
 
 def test_lines_of_a_grandchild_after_the_end_are_emitted():

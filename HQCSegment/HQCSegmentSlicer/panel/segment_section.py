@@ -71,6 +71,13 @@ class SegmentSection(Section):
         if self.session.start(self, begin):
             self.ui.bundleLineEdit.addCurrentPathToHistory()
 
+    def on_event(self, event: dict[str, Any]) -> None:
+        super().on_event(event)
+        if event["event"] == "case-progress":
+            percent = round(100 * float(event["fraction"]))
+            self.show_bar(percent, 100)
+            self.say(self.progress_words(percent, 100, event.get("eta_s")))
+
     def progress_words(self, step: int, of: int, eta_s: float | None) -> str:
         return _("Contouring, {words}").format(words=super().progress_words(step, of, eta_s))
 
