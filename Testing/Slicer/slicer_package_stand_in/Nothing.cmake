@@ -1,0 +1,1 @@
+# SlicerExtensionCPack packs what is installed.
