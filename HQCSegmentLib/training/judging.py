@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from HQCSegmentLib.bundle import Inference
+from HQCSegmentLib.bundle import Inference, PostProcessing
 from HQCSegmentLib.cohort import LabelMap
 from HQCSegmentLib.evaluation.metrics import compare_masks, dice_per_structure
+from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.inference import winning_outputs
+from HQCSegmentLib.inference.postprocessing import Prediction, choose_postprocessing
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
+
+CASES_TO_CHOOSE_BY = 3
+"""Held-out cases from which post-processing is chosen; what helps one or two may be chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,3 +73,24 @@ def mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, value in case.items():
             values.setdefault(name, []).append(value)
     return {name: round(float(np.mean(found)), 5) for name, found in values.items()}
+
+
+def chosen_postprocessing(
+    found: Sequence[Judgement], cases: Sequence[JudgedCase], labels: Sequence[Structure]
+) -> dict[str, PostProcessing]:
+    """Post-processing that raises the Dice of the judged cases; none where these are too few to tell."""
+    if len(found) < CASES_TO_CHOOSE_BY:
+        return {}
+    by_name = {case.name: case for case in cases}
+    # Predictions hold the network's outputs, not the values of the labels.
+    outputs = [structure.model_copy(update={"value": index}) for index, structure in enumerate(labels, start=1)]
+    predictions = [
+        Prediction(
+            one.prediction,
+            by_name[one.case].reference,
+            frozenset(by_name[one.case].known),
+            by_name[one.case].prepared.source.spacing,
+        )
+        for one in found
+    ]
+    return choose_postprocessing(predictions, outputs)

@@ -17,7 +17,7 @@ from HQCSegmentLib.evaluation.held_out import Compared, write_held_out
 from HQCSegmentLib.evaluation.training_report import read_events, write_training_report
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog
-from HQCSegmentLib.training.judging import Judgement, judge, mean_scores
+from HQCSegmentLib.training.judging import Judgement, chosen_postprocessing, judge, mean_scores
 from HQCSegmentLib.training.outlook import outlook
 from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
@@ -122,6 +122,7 @@ class Run:
             "inference": self.plan.inference,
             "fingerprint": self.measured,
             "training": summary,
+            "postprocessing": chosen_postprocessing(found, self.held_out, self.plan.labels),
         }
         if self.team.leads:
             Bundle.write(
