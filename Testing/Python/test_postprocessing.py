@@ -75,12 +75,13 @@ def test_holes_are_filled_but_not_with_what_another_structure_holds(label: np.nd
     assert np.array_equal(after(spoiled, Liver=PostProcessing(fill_holes=True)), label)
 
 
-def test_smoothing_removes_steps_and_keeps_the_volume():
+def test_smoothing_removes_steps_and_nearly_keeps_the_volume():
     mask = ball((20, 20, 12), 9)
     ragged = mask ^ (np.random.default_rng(0).random(mask.shape) < 0.04)
     smoothed = smooth(ragged, sigma_mm=1.5, spacing=SPACING)
     assert dice(smoothed, mask) > 0.95 > dice(ragged, mask)
-    assert smooth(mask, sigma_mm=1.5, spacing=SPACING).sum() == pytest.approx(mask.sum(), rel=0.06)
+    # A ball shrinks by about sigma squared over its radius: 0.25 mm of 9 mm.
+    assert smooth(mask, sigma_mm=1.5, spacing=SPACING).sum() == pytest.approx(mask.sum(), rel=0.1)
 
 
 def test_smoothing_does_not_take_voxels_at_the_border_of_the_image():
