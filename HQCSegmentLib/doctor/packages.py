@@ -28,6 +28,7 @@ REQUIREMENTS = (
     "rich>=13.9",
     "matplotlib>=3.9",
     "jinja2>=3.1.6",
+    "einops>=0.8",
 )
 """As in pyproject.toml, where the reasons stand; inside Slicer the library is not installed as a package that tells."""
 
