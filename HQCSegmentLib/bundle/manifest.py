@@ -35,6 +35,7 @@ class TrainingSummary(BaseModel):
     trainable_numbers: int = Field(description="numbers that were trained")
     network_numbers: int = Field(description="numbers of the whole network")
     from_base: bool = Field(description="fine-tuned from a base model, not from scratch")
+    mirrored: bool = Field(default=False, description="half of the patches were mirrored left to right")
     base_weights_sha256: str | None = Field(default=None, description="SHA-256 of the base model's weights")
     held_out_dice: dict[str, float] = Field(
         default_factory=dict,

@@ -48,7 +48,11 @@ def segment(
         bool, typer.Option("--fast", help="Windows overlap less, and of a CT only the body is looked at.")
     ] = False,
     best: Annotated[
-        bool, typer.Option("--best", help="Look at the image mirrored too, where structures allow it; twice the time.")
+        bool,
+        typer.Option(
+            "--best",
+            help="Look at the image mirrored too; twice the time. Only for models that were trained with --flips.",
+        ),
     ] = False,
     engine: Annotated[
         str, typer.Option("--engine", metavar="torch|onnx|openvino", help="Program that computes the network.")

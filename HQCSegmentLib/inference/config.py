@@ -20,7 +20,7 @@ class SegmentConfig(BaseModel):
     quality: Quality = Field(
         default="standard",
         description="fast: windows overlap less, and of a CT only the body is looked at; best: the image is looked at "
-        "mirrored too, where structures allow it",
+        "mirrored too, where the model was trained so (train --flips) and structures allow it",
     )
     postprocessing: bool = Field(
         default=True, description="do the post-processing that the model was given in training"

@@ -189,11 +189,15 @@ class _Members:
                     )
                 )
         notes = []
-        outputs = mirrored_outputs(first.labels) if config.quality == "best" else None
-        if outputs is not None:
-            scorers += [Mirrored(one, outputs) for one in scorers]
-        elif config.quality == "best":
-            notes.append("The image was not mirrored, since a structure of one side has no partner of the other.")
+        if config.quality == "best":
+            outputs = mirrored_outputs(first.labels)
+            if not all(bundle.manifest.training.mirrored for bundle in bundles):
+                # Measured: it does harm then (Docs/inference.md).
+                notes.append("The image was not mirrored, since the model was trained without (`train --flips`).")
+            elif outputs is None:
+                notes.append("The image was not mirrored, since a structure of one side has no partner of the other.")
+            else:
+                scorers += [Mirrored(one, outputs) for one in scorers]
         return cls(Average(scorers), networks, notes)
 
     @property

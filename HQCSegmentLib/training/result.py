@@ -111,6 +111,7 @@ class Run:
             trainable_numbers=self.trained,
             network_numbers=sum(parameter.numel() for parameter in self.network.parameters()),
             from_base=self.base_weights is not None,
+            mirrored=self.config.flips,
             base_weights_sha256=self.base_weights,
             held_out_dice=dice,
         )

@@ -38,6 +38,15 @@ def array(tiny) -> np.ndarray:
     return tiny.tiny_patient(11)[0]
 
 
+def trained_with_mirrored_images(bundle: hqc.Bundle, folder: Path) -> hqc.Bundle:
+    """The same model, said to have been trained with --flips."""
+    copied = Path(shutil.copytree(bundle.path, folder / "mirrored"))
+    content = json.loads((copied / "bundle.json").read_text())
+    content["training"]["mirrored"] = True
+    (copied / "bundle.json").write_text(json.dumps(content))
+    return hqc.Bundle.open(copied)
+
+
 def doubts(bundle: hqc.Bundle, array: np.ndarray, affine: np.ndarray = AFFINE) -> str:
     warnings = bundle.segment((array, affine)).warnings
     assert all(sentence.endswith((".", "?")) and "\n" not in sentence for sentence in warnings)
@@ -118,7 +127,8 @@ class TestCertainty:
 
 
 class TestQuality:
-    def test_fast_and_best_find_the_same_structures(self, bundle: hqc.Bundle, array, dice):
+    def test_fast_and_best_find_the_same_structures(self, bundle: hqc.Bundle, array, dice, tmp_path: Path):
+        bundle = trained_with_mirrored_images(bundle, tmp_path)
         standard = bundle.segment((array, AFFINE))
         for quality in ("fast", "best"):
             other = bundle.segment((array, AFFINE), config=SegmentConfig(quality=quality))
@@ -133,7 +143,11 @@ class TestQuality:
             tmp_path / "model", names=("Lung_L", "Heart"), above=(30, 90), floor=-100, spacing=(1, 1, 2)
         )
         result = hqc.Bundle.open(model).segment((array, AFFINE), config=SegmentConfig(quality="best"))
-        assert "not mirrored" in result.warnings[0]
+        assert "trained without" in result.warnings[0]
+        assert result.agreement == {}
+        mirrored = trained_with_mirrored_images(hqc.Bundle.open(model), tmp_path)
+        result = mirrored.segment((array, AFFINE), config=SegmentConfig(quality="best"))
+        assert "no partner" in result.warnings[0]
         assert result.agreement == {}
 
     def test_fast_looks_at_the_body_only_and_finds_what_is_in_it(self, tiny, tmp_path: Path):
