@@ -16,7 +16,7 @@ from HQCSegmentLib.bundle.model_card import model_card
 from HQCSegmentLib.cohort.preprocessing import IMAGE_PERCENTILES
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import replacing, replacing_folder, write_json, write_text
-from HQCSegmentLib.networks import NETWORKS, logits
+from HQCSegmentLib.networks import NETWORKS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +40,7 @@ def export(bundle: Bundle, target: Target, out: Path) -> Path:
         raise InputError(msg)
     if target == "monai":
         return _to_monai(bundle, out)
-    network, example = _called_simply(bundle.build()), _example(bundle.manifest)
+    network, example = bundle.build(), _example(bundle.manifest)
     with replacing(out) as temporary:
         (_to_torchscript if target == "torchscript" else _to_onnx)(network, example, temporary)
     write_json(out.with_name(out.name + ".json"), _about(bundle.manifest))
@@ -53,44 +53,25 @@ def _example(manifest: Manifest) -> Tensor:
     return torch.zeros((1, manifest.network.in_channels, *manifest.inference.window))
 
 
-def _called_simply(network: nn.Module) -> nn.Module:
-    """The network with one answer: its logits."""
-    import torch
-
-    class Logits(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, images: Tensor) -> Tensor:
-            return logits(self.network, images)
-
-    return Logits().eval()
-
-
 def _to_torchscript(network: nn.Module, example: Tensor, path: Path) -> None:
     import torch
+
+    from HQCSegmentLib.networks.onnx_model import SimplyCalled
 
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing warns of checks of sizes in the network, which hold for windows of this size.
         warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.trace(network, example), str(path))
+        torch.jit.save(torch.jit.trace(SimplyCalled(network).eval(), example), str(path))
 
 
 def _to_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
-    import torch
+    from HQCSegmentLib.networks.onnx_model import onnx_model
 
     try:
-        import onnx  # noqa: F401  (torch writes with it)
+        path.write_bytes(onnx_model(network, example))
     except ImportError as error:
         msg = "the package onnx is not installed; install it with: pip install 'hqcsegment[export]'."
         raise InputError(msg) from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (example,), str(path), input_names=["images"], output_names=["logits"], opset_version=17,
-            dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}}, dynamo=False,
-        )  # fmt: skip
 
 
 def _about(manifest: Manifest) -> dict[str, Any]:

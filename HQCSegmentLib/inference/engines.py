@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.networks import logits
+from HQCSegmentLib.networks.onnx_model import onnx_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +51,8 @@ def compiled_scorer(
         threads: At most so many; None: as many as PyTorch uses.
 
     Raises:
-        InputError: if the engine's package is not installed, with the command that installs it.
+        InputError: if the engine's package is not installed, with the command that installs it, or the network cannot
+            be computed by it.
     """
     model = onnx_bytes(network, window=window, channels=channels)
     threads = threads or torch.get_num_threads()
@@ -65,36 +65,12 @@ def onnx_bytes(network: nn.Module, *, window: tuple[int, ...], channels: int) ->
     """The network as an ONNX model for one window (1, channels, ...).
 
     Raises:
-        InputError: if the package onnx is not installed.
+        InputError: if the package onnx is not installed, or the network cannot be written as ONNX.
     """
     try:
-        import onnx  # noqa: F401 (the exporter needs it)
+        return onnx_model(network, torch.zeros((1, channels, *window)), names=("windows", "logits"))
     except ImportError as error:
         raise _missing("onnx", "onnx") from error
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # The exporter that needs no further package is called deprecated; the models of the catalogue need no other.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Logits(network),
-            (torch.zeros((1, channels, *window)),),
-            buffer,  # type: ignore[arg-type]  # a file in memory too, for this exporter
-            input_names=["windows"],
-            output_names=["logits"],
-            dynamo=False,
-        )
-    return buffer.getvalue()
-
-
-class _Logits(nn.Module):
-    """A network that answers with one tensor."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        return logits(self.network, images)
 
 
 def _by_onnxruntime(model: bytes, threads: int) -> Callable[[npt.NDArray], npt.NDArray]:
