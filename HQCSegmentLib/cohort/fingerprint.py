@@ -19,6 +19,9 @@ AIR_HU = -500.0
 
 SAMPLES_PER_CASE = 20_000
 
+ANISOTROPIC = 3.0
+"""Largest over smallest spacing from which an axis counts as far coarser; as nnU-Net has it."""
+
 
 class Intensities(BaseModel):
     """Measured intensities of one channel."""
@@ -55,6 +58,15 @@ class Fingerprint(BaseModel):
     median_spacing: tuple[float, float, float] = Field(description="median spacing along R, A, S in mm")
     median_extent: tuple[float, float, float] = Field(description="median size of the images along R, A, S in mm")
     channels: tuple[Intensities, ...] = Field(min_length=1, description="images of a case, in the order of the network")
+    median_shape: tuple[int, int, int] | None = Field(
+        default=None, description="median voxels of the images along R, A, S; null in models of earlier versions"
+    )
+    fine_spacing: tuple[float, float, float] | None = Field(
+        default=None, description="10th percentile of the spacing along R, A, S in mm; null as above"
+    )
+    frequencies: dict[str, float] = Field(
+        default_factory=dict, description="mean part of an image that a drawn structure fills, by name"
+    )
     structures: dict[str, StructureNorm] = Field(
         default_factory=dict, description="size, density and place of each structure, by name"
     )
@@ -69,12 +81,31 @@ class Fingerprint(BaseModel):
         """What the channels are."""
         return tuple(channel.name for channel in self.channels)
 
+    @property
+    def anisotropy(self) -> float:
+        """Largest over smallest median spacing."""
+        return max(self.median_spacing) / min(self.median_spacing)
+
+    @property
+    def coarse_axis(self) -> int | None:
+        """The axis with far coarser voxels than the others (0 R, 1 A, 2 S); None where there is none."""
+        return int(np.argmax(self.median_spacing)) if self.anisotropy >= ANISOTROPIC else None
+
+    def spacing(self) -> tuple[float, float, float]:
+        """Spacing to work at: the median; along a far coarser axis that of the finer images (nnU-Net's rule).
+
+        Source: Isensee et al. 2021, supplementary note 2: the 10th percentile, so that thin slices are not thrown away.
+        """
+        spacing = list(self.median_spacing)
+        if self.coarse_axis is not None and self.fine_spacing is not None:
+            others = max(value for axis, value in enumerate(spacing) if axis != self.coarse_axis)
+            spacing[self.coarse_axis] = max(self.fine_spacing[self.coarse_axis], others)
+        right, anterior, superior = (round(value, 4) for value in spacing)
+        return right, anterior, superior
+
     def preprocessing(self) -> Preprocessing:
-        """The preparation that these measurements suggest: median spacing, and HU kept absolute for CT."""
-        right, anterior, superior = (round(value, 4) for value in self.median_spacing)
-        return Preprocessing(
-            spacing=(right, anterior, superior), channels=tuple(channel.channel() for channel in self.channels)
-        )
+        """The preparation that these measurements suggest; HU are kept absolute for CT."""
+        return Preprocessing(spacing=self.spacing(), channels=tuple(channel.channel() for channel in self.channels))
 
 
 def fingerprint(
@@ -91,13 +122,19 @@ def fingerprint(
         structures: Names by label value, to measure each structure too.
     """
     cases = list(cases)
-    spacings, extents = [], []
+    spacings, extents, shapes = [], [], []
+    filled: dict[str, list[float]] = {name: [] for name in (structures or {}).values()}
     lowest: list[list[float]] = [[] for _ in channels]
     samples: list[list[npt.NDArray[np.float64]]] = [[] for _ in channels]
     for case in cases:
         grid = case.image.grid.reoriented(Reorientation.to_ras(case.image.affine))
         spacings.append(grid.spacing)
         extents.append(np.array(grid.spacing) * np.array(grid.shape))
+        shapes.append(grid.shape)
+        counts = np.bincount(case.label.ravel(order="K"), minlength=1 + max(structures or {0: ""}))
+        for value, name in (structures or {}).items():
+            if value in case.known:
+                filled[name].append(float(counts[value]) / case.label.size)
         drawn = case.label > 0
         for number, array in enumerate(case.image.channels):
             lowest[number].append(float(array.min()))
@@ -111,6 +148,9 @@ def fingerprint(
             _intensities(name, np.concatenate(sampled), hounsfield=float(np.median(least)) < AIR_HU)
             for name, sampled, least in zip(channels, samples, lowest, strict=True)
         ),
+        median_shape=tuple(round(side) for side in np.median(shapes, axis=0).tolist()),
+        fine_spacing=tuple(np.percentile(spacings, 10, axis=0).tolist()),
+        frequencies={name: float(np.mean(parts)) for name, parts in filled.items() if parts},
         structures=structure_norms(cases, structures or {}),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +17,12 @@ from HQCSegmentLib.training.config import Method, TrainConfig
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
 """Largest patch: fits a laptop's memory with every network of the catalogue."""
+
+FEWEST_SLICES = 8
+"""Of fewer slices a 3D network would see more padding than image: its deepest level halves them three times."""
+
+RARE = 0.0005
+"""Part of an image below which a structure counts as rare."""
 
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
 
@@ -50,27 +57,41 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
     Raises:
         InputError: for settings that do not fit together.
     """
+    preprocessing = measured.preprocessing()
+    spacing_reason = _why_spacing(measured, preprocessing.spacing)
+    if config.spacing is not None:
+        preprocessing = preprocessing.model_copy(update={"spacing": config.spacing})
+        spacing_reason = f"spacing {config.spacing} mm: as asked"
+    dims, dims_reason = choose_dims(config, measured, preprocessing)
     network = specify(
         config.network or "unet",
-        dims=config.dims or 3,
+        dims=dims,
         preset=config.preset or "small",
         in_channels=len(measured.channels),
         out_channels=len(structures) + 1,
     )
-    preprocessing = measured.preprocessing()
     reasons = [
-        f"spacing {preprocessing.spacing} mm: median of {measured.cases} case(s)",
+        dims_reason,
+        f"network {network.name}, {config.preset or 'small'}: "
+        + (
+            "as asked" if config.network and config.preset else "fits a laptop; ask for another with network and preset"
+        ),
+        spacing_reason,
         *(
             f"normalization {how.normalization} of {how.name}: "
             + ("intensities are Hounsfield units" if seen.hounsfield else "intensities have no absolute scale")
             for how, seen in zip(preprocessing.channels, measured.channels, strict=True)
         ),
     ]
-    if config.spacing is not None:
-        preprocessing = preprocessing.model_copy(update={"spacing": config.spacing})
-        reasons[0] = f"spacing {config.spacing} mm: as asked"
     window, reason = choose_patch(config, measured, preprocessing, network)
-    reasons.append(reason)
+    window, memory_reason = fit_memory(config, window, network)
+    reasons += [reason, memory_reason, f"batch {config.batch}: as asked, or 2 by default"]
+    rare = [name for name, part in measured.frequencies.items() if part < RARE]
+    if rare and config.class_weights == "equal":
+        reasons.append(
+            f"class weights equal: {', '.join(rare)} fill less than {RARE:.2%} of an image, but patches are centred on "
+            "structures; class_weights rare weighs them higher in the loss"
+        )
     return Plan(
         network=network,
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
@@ -80,6 +101,49 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         learning_rate=choose_learning_rate(config, from_base=False),
         reasons=tuple(reasons),
     )
+
+
+def choose_dims(config: TrainConfig, measured: Fingerprint, preprocessing: Preprocessing) -> tuple[Literal[2, 3], str]:
+    """Slices or volumes, and why: slices where a volume has too few of them for a network that halves it."""
+    if config.dims is not None:
+        return config.dims, f"{config.dims}D: as asked"
+    slices = round(measured.median_extent[2] / preprocessing.spacing[2])
+    if slices < FEWEST_SLICES:
+        return 2, f"2D: images have {slices} slices in the median, and volumes need {FEWEST_SLICES}"
+    return (
+        3,
+        f"3D: images have {slices} slices in the median, enough for volumes (anisotropy {measured.anisotropy:.1f})",
+    )
+
+
+def fit_memory(config: TrainConfig, patch: tuple[int, ...], network: NetworkSpec) -> tuple[tuple[int, ...], str]:
+    """The patch, made smaller where a step would not fit into the device's memory; one that was asked for is kept."""
+    from HQCSegmentLib.devices import choose_device
+    from HQCSegmentLib.training import memory
+
+    there = memory.bytes_of_device(choose_device(config.device))
+    kept = memory.bytes_kept_per_voxel(network)
+    batch = math.ceil(config.batch / config.micro_batches)
+
+    def needed(patch: tuple[int, ...]) -> float:
+        return memory.bytes_of_step(network, patch=patch, batch=batch, kept_per_voxel=kept)
+
+    chosen = patch
+    while config.patch is None and there is not None and needed(chosen) > memory.USABLE_PART * there:
+        smaller = smaller_patch(chosen, network)
+        if smaller is None:
+            break
+        chosen = smaller
+    size = "an unknown amount" if there is None else f"{there / 1e9:.1f} GB"
+    told = f"memory: a step needs about {needed(chosen) / 1e9:.2f} GB of {size}"
+    return chosen, told if chosen == patch else f"{told}, so the patch is {chosen} instead of {patch}"
+
+
+def _why_spacing(measured: Fingerprint, spacing: tuple[float, float, float]) -> str:
+    text = f"spacing {spacing} mm: median of {measured.cases} case(s)"
+    if measured.coarse_axis is None or spacing[measured.coarse_axis] == round(max(measured.median_spacing), 4):
+        return text
+    return f"{text}, along {'RAS'[measured.coarse_axis]} that of the finest tenth, since slices are far apart"
 
 
 def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, structures: dict[int, str]) -> Plan:
