@@ -18,7 +18,7 @@ from HQCSegmentLib.networks import NetworkSpec, logits
 COPIES_OF_WEIGHTS = 4
 """Weights, gradients, and the two moments of the optimizer."""
 
-PEAK_OVER_KEPT = 1.8
+PEAK_OVER_KEPT = 2.3
 """Highest use over what is kept for the way back: gradients of activations, and work space of convolutions.
 
 Above all that was measured, so that the prediction errs on the side of a patch that fits."""
