@@ -6,11 +6,13 @@ that fits anywhere, and scaled. The factor and the fixed part were measured (Tes
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from HQCSegmentLib.networks import NetworkSpec, logits
@@ -27,8 +29,25 @@ USABLE_PART = 0.5
 """Of a device's memory: the rest is for the system, prepared images and other programs."""
 
 
-def bytes_kept_per_voxel(spec: NetworkSpec) -> float:
-    """Bytes that autograd keeps for each voxel of a patch."""
+@dataclass(frozen=True)
+class Footprint:
+    """What a network needs in training.
+
+    Attributes:
+        weights: Number of weights.
+        kept_per_voxel: Bytes that autograd keeps for each voxel of a patch.
+    """
+
+    weights: int
+    kept_per_voxel: float
+
+    def bytes_of_step(self, *, patch: tuple[int, ...], batch: int) -> float:
+        """Highest use of memory in a training step, without the program itself."""
+        return COPIES_OF_WEIGHTS * 4 * self.weights + PEAK_OVER_KEPT * self.kept_per_voxel * batch * math.prod(patch)
+
+
+def footprint(spec: NetworkSpec) -> Footprint:
+    """Build a network and count what a step on a small patch keeps."""
     side = 2 * spec.divisor
     shape = (1, spec.in_channels, *[side] * spec.dims)
     network = spec.build_seeded(0)
@@ -50,16 +69,8 @@ def bytes_kept_per_voxel(spec: NetworkSpec) -> float:
         loss = scores.softmax(dim=1).square().sum() + scores.log_softmax(dim=1).sum()
         total = sum(kept.values())
     del loss
-    return total / side**spec.dims
-
-
-def bytes_of_step(spec: NetworkSpec, *, patch: tuple[int, ...], batch: int, kept_per_voxel: float) -> float:
-    """Highest use of memory in a training step, without the program itself."""
-    voxels = batch
-    for number in patch:
-        voxels *= number
-    weights = sum(parameter.numel() for parameter in _on_no_device(spec).parameters())
-    return COPIES_OF_WEIGHTS * 4 * weights + PEAK_OVER_KEPT * kept_per_voxel * voxels
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    return Footprint(weights, total / side**spec.dims)
 
 
 def bytes_of_device(device: torch.device) -> float | None:
@@ -73,8 +84,3 @@ def bytes_of_device(device: torch.device) -> float | None:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def _on_no_device(spec: NetworkSpec) -> nn.Module:
-    with torch.device("meta"):
-        return spec.build()

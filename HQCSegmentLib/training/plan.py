@@ -122,11 +122,11 @@ def fit_memory(config: TrainConfig, patch: tuple[int, ...], network: NetworkSpec
     from HQCSegmentLib.training import memory
 
     there = memory.bytes_of_device(choose_device(config.device))
-    kept = memory.bytes_kept_per_voxel(network)
+    needs = memory.footprint(network)
     batch = math.ceil(config.batch / config.micro_batches)
 
     def needed(patch: tuple[int, ...]) -> float:
-        return memory.bytes_of_step(network, patch=patch, batch=batch, kept_per_voxel=kept)
+        return needs.bytes_of_step(patch=patch, batch=batch)
 
     chosen = patch
     while config.patch is None and there is not None and needed(chosen) > memory.USABLE_PART * there:

@@ -35,12 +35,11 @@ def one(number: int) -> None:
 
     from HQCSegmentLib.networks import logits, specify
     from HQCSegmentLib.training.losses import make_loss
-    from HQCSegmentLib.training.memory import bytes_kept_per_voxel, bytes_of_step
+    from HQCSegmentLib.training.memory import footprint
 
     name, preset, dims, patch, batch, outputs = STEPS[number]
     spec = specify(name, dims=dims, preset=preset, in_channels=1, out_channels=outputs)
-    kept = bytes_kept_per_voxel(spec)
-    predicted = bytes_of_step(spec, patch=patch, batch=batch, kept_per_voxel=kept)
+    predicted = footprint(spec).bytes_of_step(patch=patch, batch=batch)
     network = spec.build_seeded(0)
     optimizer = torch.optim.AdamW(network.parameters())
     loss_of = make_loss("dice_ce")
