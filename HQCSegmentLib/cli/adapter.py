@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from HQCSegmentLib.cli.failures import in_the_way
+from HQCSegmentLib.cli.options import numbers
 from HQCSegmentLib.cli.output import console
 from HQCSegmentLib.errors import InputError
 
@@ -60,7 +61,7 @@ def aggregate(
     from HQCSegmentLib.bundle.adapters import aggregate as average
 
     _check_free(out)
-    shares = None if weights is None else [_number(text) for text in weights.split(",")]
+    shares = None if weights is None else numbers("--weights", weights, float)
     mean = average([Adapter.open(path) for path in adapters], weights=shares)
     mean.write(out)
     cases = mean.description.manifest.training.cases
@@ -93,11 +94,3 @@ def _check_free(out: Path) -> None:
     """Refuse to replace what is there: it may be another hospital's part."""
     if out.exists():
         raise InputError(in_the_way(out))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        msg = f"--weights takes numbers separated by commas, such as 2,1,1; {text!r} is none."
-        raise InputError(msg) from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from HQCSegmentLib.cli.options import numbers
 from HQCSegmentLib.cli.output import console, counting
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import replacing, write_json
@@ -151,8 +152,8 @@ def _conditions(
     Raises:
         InputError: for an option that is no number or not possible.
     """
-    numbers = sorted(set(_numbers("--shots", shots, int)))
-    probabilities = _numbers("--depolarising", depolarising, float)
+    counts = sorted(set(numbers("--shots", shots, int)))
+    probabilities = numbers("--depolarising", depolarising, float)
     if len(probabilities) > 2:
         msg = f"--depolarising {depolarising!r} is not possible: give one probability, or two with a comma."
         raise InputError(msg)
@@ -164,7 +165,7 @@ def _conditions(
     }
     try:
         unlimited = Execution(**noise)
-        finite = [Execution(shots=number, **noise) for number in numbers]
+        finite = [Execution(shots=number, **noise) for number in counts]
     except QPGError as error:
         raise InputError(_in_options(error)) from error
     return [Execution(), *([unlimited] if unlimited.is_noisy else []), *finite]
@@ -174,14 +175,6 @@ def _in_options(error: QPGError) -> str:
     """Sentence of an error with options in place of arguments: --readout-error for `readout_error`."""
     named = re.sub(r"`(\w+)`", lambda name: f"--{name[1].replace('_', '-')}", str(error))
     return f"{named.rstrip('.')}."
-
-
-def _numbers(option: str, text: str, kind: type) -> list[Any]:
-    try:
-        return [kind(part) for part in text.split(",")]
-    except ValueError as error:
-        msg = f"{option} {text!r} is not possible: numbers with commas between them are expected."
-        raise InputError(msg) from error
 
 
 def _open(model: Path) -> Bundle:
@@ -221,12 +214,12 @@ def _table_of_layers(
         column.justify = "right"
     for one in layers:
         described, decomposed = resources[one].described, resources[one].decomposed
-        numbers = (
+        counts = (
             *(one.circuits, one.qubits, one.angles),
             *(described.total, described.two_qubit, described.depth),
             *(decomposed.total, decomposed.two_qubit, decomposed.depth),
         )
-        table.add_row(escape(one.layer), *(f"{number:,}" for number in numbers))
+        table.add_row(escape(one.layer), *(f"{number:,}" for number in counts))
     table.add_section()
     table.add_row("all", f"{sum(one.circuits for one in layers):,}", "", f"{sum(one.angles for one in layers):,}")
     return table

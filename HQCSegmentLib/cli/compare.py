@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from HQCSegmentLib.cli.options import make, options_of
+from HQCSegmentLib.cli.options import make, numbers, options_of
 from HQCSegmentLib.cli.output import console, showing
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.training.config import TrainConfig
@@ -53,7 +53,7 @@ def compare(
     from HQCSegmentLib.cohort import Cohort
 
     configs = {name: _config(name, settings) for name in methods.split(",")}
-    numbers = [_whole(text) for text in cases.split(",")]
+    patients = numbers("--cases", cases, int)
     opened = Cohort.open(cohort)
     # Takes seconds to import, which a mistyped option need not wait for.
     from HQCSegmentLib.comparison import compare as compare_methods
@@ -62,7 +62,7 @@ def compare(
         found = compare_methods(
             opened,
             methods=configs,
-            patients=numbers,
+            patients=patients,
             seeds=seeds,
             test_patients=test_cases,
             base=base,
@@ -100,11 +100,3 @@ def _config(method: str, settings: dict[str, Any]) -> TrainConfig:
         msg = f"--methods {method}: {error}"
         raise InputError(msg) from error
     return config
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        msg = f"--cases takes whole numbers separated by commas, such as 2,4,8; {text!r} is none."
-        raise InputError(msg) from None

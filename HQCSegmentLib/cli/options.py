@@ -119,6 +119,19 @@ def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
         raise InputError(msg) from error
 
 
+def numbers(option: str, text: str, kind: type) -> list[Any]:
+    """Numbers of an option, separated by commas.
+
+    Raises:
+        InputError: if a part is none.
+    """
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        msg = f"{option} {text!r} is not possible: numbers with commas between them are expected."
+        raise InputError(msg) from error
+
+
 def _check_sizes(name: str, field: FieldInfo, value: Any) -> None:
     """Refuse a setting of one number for each axis that is none; in plainer words than the model's own.
 

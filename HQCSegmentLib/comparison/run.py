@@ -19,8 +19,9 @@ from HQCSegmentLib.comparison.results import Comparison, Result
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.files import write_json, write_text
-from HQCSegmentLib.training import TrainConfig, finetune
+from HQCSegmentLib.training import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
+from HQCSegmentLib.training.run import finish
 
 SETTINGS, RESULTS, TABLE = "comparison.json", "results.json", "results.csv"
 
@@ -99,14 +100,8 @@ def _result(
     kept = folder / "result.json"
     if kept.is_file():
         return Result(**json.loads(kept.read_text(encoding="utf-8")))
-    begun = (folder / "config.json").is_file()
     start = time.monotonic()
-    if (folder / "bundle" / "bundle.json").is_file():
-        bundle = Bundle.open(folder / "bundle")
-    else:
-        bundle = finetune(
-            cohort, base=base, config=config, out=folder, on_event=on_event, resume=begun, parts=split, cache=cache
-        )
+    bundle = finish(cohort, base=base, config=config, out=folder, on_event=on_event, parts=split, cache=cache)
     seconds = round(time.monotonic() - start, 1)
     dice: dict[str, dict[str, float]] = {}
     for case in cohort.subset(test).cases:

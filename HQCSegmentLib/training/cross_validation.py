@@ -17,7 +17,7 @@ from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
 from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.record import recorded_plan
-from HQCSegmentLib.training.run import finetune
+from HQCSegmentLib.training.run import finetune, finish
 
 SUMMARY = "folds.json"
 """File of the settings, the splits, and the held-out Dice of each fold and over all of them."""
@@ -59,21 +59,10 @@ def cross_validate(
     share, settings = 1 / (len(parts) + 1), config
 
     def run(part: Split, folder: Path, *, on_event: OnEvent | None) -> Bundle:
-        """One run: finished before, begun before, or new."""
-        if resume and (folder / "bundle" / "bundle.json").is_file():
-            return Bundle.open(folder / "bundle")
-        begun = resume and (folder / "config.json").is_file()
-        return finetune(
-            cohort,
-            base=base,
-            config=settings,
-            out=folder,
-            on_event=on_event,
-            resume=begun,
-            parts=part,
-            cache=cache,
-            budget_share=share,
-        )
+        one: dict[str, Any] = {"base": base, "config": settings, "on_event": on_event, "parts": part, "cache": cache}
+        if resume:
+            return finish(cohort, out=folder, **one, budget_share=share)
+        return finetune(cohort, out=folder, **one, budget_share=share)
 
     dice: list[dict[str, float]] = []
     if parts:

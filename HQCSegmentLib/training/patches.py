@@ -27,22 +27,24 @@ class TrainingCase:
         label: (R, A, S), uint16, indices of the network's outputs.
         known: (structures + 1,), bool.
         voxels: For each drawn output index, some of its voxels, (n, 3).
+        lowest: The lowest value of each channel.
     """
 
     image: npt.NDArray[np.float32]
     label: npt.NDArray[np.uint16]
     known: npt.NDArray[np.bool_]
     voxels: dict[int, npt.NDArray[np.int64]]
+    lowest: tuple[float, ...]
 
     @classmethod
     def make(cls, image: npt.NDArray, label: npt.NDArray, known: npt.NDArray[np.bool_]) -> TrainingCase:
-        """A case with the voxels of its structures found once."""
+        """A case with the voxels of its structures and the lowest values found once."""
         voxels = {}
         for index in np.unique(label):
             if index > 0:
                 places = np.argwhere(label == index)
                 voxels[int(index)] = places[:: max(1, len(places) // MOST_VOXELS_KEPT)]
-        return cls(image, label, known, voxels)
+        return cls(image, label, known, voxels, tuple(float(channel.min()) for channel in image))
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ class PatchSource:
             else:
                 starts.append(-((wanted - side) // 2))
         # The lowest value of each channel, as prediction pads.
-        channels = [_window(channel, starts, size, fill=float(channel.min())) for channel in case.image]
+        channels = [
+            _window(channel, starts, size, fill=lowest) for channel, lowest in zip(case.image, case.lowest, strict=True)
+        ]
         image = channels[0][None] if len(channels) == 1 else np.stack(channels)
         label = _window(case.label.astype(np.int32), starts, size, fill=0)
         if len(self._patch) == 2:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -151,6 +152,22 @@ def finetune(
         bundle = run.finish(step)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
         return bundle
+
+
+def finish(cohort: Cohort, *, out: Path, **options: Any) -> Bundle:
+    """The bundle of a run that is one of several: finished before, begun before, or new.
+
+    Args:
+        cohort: Cases with contours.
+        out: Folder of the run.
+        options: As `finetune` takes them, but for `resume`.
+
+    Raises:
+        InputError, Interrupted, WorkError: as `finetune`.
+    """
+    if (out / "bundle" / "bundle.json").is_file():
+        return Bundle.open(out / "bundle")
+    return finetune(cohort, out=out, resume=(out / "config.json").is_file(), **options)
 
 
 def make_plan(

@@ -375,11 +375,16 @@ def test_a_model_that_cannot_be_read_is_named(panel, volume, tmp_path):
     assert "is not a valid bundle" in panel.tip("applyButton")
 
 
-def test_closing_the_scene_ends_the_child_and_its_files(panel, volume, temporary, tmp_path):
-    bundle = make_bundle(tmp_path / "bundle")
+def choose_slow_model(panel, volume, folder: Path) -> None:
+    """Make all choices of section 4, with a model whose child goes on until it is stopped."""
+    bundle = make_bundle(folder / "bundle")
     (bundle / "slow").touch()
     panel.ui.inputVolumeSelector.setCurrentNode(volume)
     panel.type_path("bundleLineEdit", bundle)
+
+
+def test_closing_the_scene_ends_the_child_and_its_files(panel, volume, temporary, tmp_path):
+    choose_slow_model(panel, volume, tmp_path)
     panel.click("applyButton")
     panel.until(lambda: panel.ui.segmentProgressBar.maximum == 3)
     pid = panel.widget.logic.runner._process._process.pid
@@ -394,10 +399,7 @@ def test_closing_the_scene_ends_the_child_and_its_files(panel, volume, temporary
 
 def test_closing_the_application_waits_until_the_child_is_gone(application, temporary, tmp_path, volume):
     panel = Panel(importlib.import_module("HQCSegment"))
-    bundle = make_bundle(tmp_path / "bundle")
-    (bundle / "slow").touch()
-    panel.ui.inputVolumeSelector.setCurrentNode(volume)
-    panel.type_path("bundleLineEdit", bundle)
+    choose_slow_model(panel, volume, tmp_path)
     panel.click("applyButton")
     panel.until(lambda: panel.ui.segmentProgressBar.maximum == 3)
     pid = panel.widget.logic.runner._process._process.pid
@@ -420,10 +422,7 @@ def test_work_goes_on_while_another_module_is_open(panel, volume, tmp_path):
 
 
 def test_the_window_answers_while_a_child_works(panel, volume, tmp_path):
-    bundle = make_bundle(tmp_path / "bundle")
-    (bundle / "slow").touch()
-    panel.ui.inputVolumeSelector.setCurrentNode(volume)
-    panel.type_path("bundleLineEdit", bundle)
+    choose_slow_model(panel, volume, tmp_path)
     started = time.monotonic()
     panel.click("applyButton")
     assert time.monotonic() - started < 5

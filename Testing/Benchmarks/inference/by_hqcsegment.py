@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from subject import DEVIATION, HIGH, LOW, MEAN, SPACING, WINDOW, WORKING_SPACING, Network, measured
+from subject import WINDOW, Network, measured, prepared
 
-from HQCSegmentLib.cohort import Preprocessing, prepare
-from HQCSegmentLib.imaging import Image
 from HQCSegmentLib.inference import winning_outputs
 
 
@@ -19,11 +17,7 @@ def main(folder: Path, overlap: float, threads: int) -> None:
     network = Network().eval()
     array = np.load(folder / "ct.npy")
     with measured(folder / "hqcsegment.json"):
-        how = Preprocessing(
-            spacing=WORKING_SPACING, normalization="ct", low=LOW, high=HIGH, mean=MEAN, deviation=DEVIATION
-        )
-        image = Image(array, np.diag([*SPACING, 1.0]))
-        label = winning_outputs(network, prepare(image, how), window=WINDOW, overlap=overlap)
+        label = winning_outputs(network, prepared(array), window=WINDOW, overlap=overlap)
     np.save(folder / "hqcsegment.npy", label)
 
 

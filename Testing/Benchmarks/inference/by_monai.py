@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
-from subject import DEVIATION, HIGH, LOW, MEAN, SPACING, WINDOW, WORKING_SPACING, Network, measured
+from subject import WINDOW, Network, measured, prepared
 from torch.nn.functional import interpolate
-
-from HQCSegmentLib.cohort import Preprocessing, prepare
-from HQCSegmentLib.imaging import Image
 
 
 @torch.inference_mode()
@@ -21,12 +18,8 @@ def main(folder: Path, overlap: float, threads: int) -> None:
     network = Network().eval()
     array = np.load(folder / "ct.npy")
     with measured(folder / "monai.json"):
-        how = Preprocessing(
-            spacing=WORKING_SPACING, normalization="ct", low=LOW, high=HIGH, mean=MEAN, deviation=DEVIATION
-        )
-        # Prepared as HQCSegment prepares it, so that the label maps can be compared voxel by voxel.
-        prepared = prepare(Image(array, np.diag([*SPACING, 1.0])), how)
-        volume = torch.from_numpy(prepared.array).reshape(1, 1, *prepared.grid.shape)
+        ready = prepared(array)
+        volume = torch.from_numpy(ready.array).reshape(1, 1, *ready.grid.shape)
         inferer = SlidingWindowInferer(WINDOW, sw_batch_size=1, overlap=overlap, mode="gaussian")
         scores = inferer(volume, network)
         large = interpolate(scores, size=array.shape, mode="trilinear", align_corners=False)

@@ -11,10 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from HQCSegmentLib.cohort import Prepared
 
 STRUCTURES = 30
 SPACING = (0.9, 0.9, 1.5)
@@ -75,6 +81,15 @@ def write_phantom(path: Path, *, scale: float) -> None:
     for plane in np.moveaxis(array, 2, 0):
         plane += np.rint(random.normal(0, 5, shape[:2])).astype(np.int16)
     np.save(path, array)
+
+
+def prepared(array: NDArray) -> Prepared:
+    """The CT as HQCSegment prepares it, so that label maps can be compared voxel by voxel."""
+    from HQCSegmentLib.cohort import Preprocessing, prepare
+    from HQCSegmentLib.imaging import Image
+
+    how = Preprocessing(spacing=WORKING_SPACING, normalization="ct", low=LOW, high=HIGH, mean=MEAN, deviation=DEVIATION)
+    return prepare(Image(array, np.diag([*SPACING, 1.0])), how)
 
 
 @contextmanager
