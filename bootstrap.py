@@ -35,6 +35,8 @@ DISK_NEEDED_MORE_FOR_CUDA = 6 * GIGABYTE
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 LOCKS = {"runtime": ("requirements.lock",), "test": ("requirements.lock", "requirements-test.lock")}
 PROFILE_OF_WORD = {"demo": "runtime", "test": "test", "setup": "test"}
+# One process for each core; a few tests would only wait for these to start.
+ALL_TESTS = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -401,8 +403,9 @@ def prepare(place: "Place", profile: str) -> None:
 
 def command_of(place: "Place", word: str, arguments: "list[str]") -> "list[str]":
     """Give the command line that a word stands for."""
-    module = ["HQCSegmentLib", "demo"] if word == "demo" else ["pytest"]
-    return [str(place.python), "-m", *module, *arguments]
+    if word == "demo":
+        return [str(place.python), "-m", "HQCSegmentLib", "demo", *arguments]
+    return [str(place.python), "-m", "pytest", *(arguments or ALL_TESTS)]
 
 
 def wait_for(child: "subprocess.Popen[bytes]") -> int:

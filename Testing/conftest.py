@@ -11,6 +11,10 @@ from collections.abc import Generator
 
 import pytest
 
+# Several processes of tests share the cores; each, and its children, compute with one thread.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 OTHER_PLATFORM = "other platform:"
 
 Report = pytest.TestReport | pytest.CollectReport
