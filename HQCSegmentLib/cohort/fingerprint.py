@@ -10,12 +10,10 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from HQCSegmentLib.cohort.case import LabelledCase
+from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
 from HQCSegmentLib.cohort.norms import StructureNorm, structure_norms
 from HQCSegmentLib.cohort.preprocessing import IMAGE_PERCENTILES, ONLY_CHANNEL, Channel, Preprocessing, in_channels
 from HQCSegmentLib.imaging import Reorientation
-
-AIR_HU = -500.0
-"""An image whose lowest value is below this is taken for CT in Hounsfield units: no other modality is so negative."""
 
 SAMPLES_PER_CASE = 20_000
 
@@ -29,7 +27,10 @@ class Intensities(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default=ONLY_CHANNEL, min_length=1, description="what the image is, such as CT, PET or T1")
-    hounsfield: bool = Field(description="whether intensities are Hounsfield units")
+    hounsfield: bool = Field(description="whether intensities are Hounsfield units, up to the offset")
+    offset: float = Field(
+        default=0.0, description="added to intensities gives HU: -1024 for CT without negative values"
+    )
     foreground_low: float = Field(description="0.5th percentile of intensities inside structures")
     foreground_high: float = Field(description="99.5th percentile of intensities inside structures")
     foreground_mean: float = Field(description="mean intensity inside structures")
@@ -124,7 +125,7 @@ def fingerprint(
     cases = list(cases)
     spacings, extents, shapes = [], [], []
     filled: dict[str, list[float]] = {name: [] for name in (structures or {}).values()}
-    lowest: list[list[float]] = [[] for _ in channels]
+    offsets: list[list[float | None]] = [[] for _ in channels]
     samples: list[list[npt.NDArray[np.float64]]] = [[] for _ in channels]
     for case in cases:
         grid = case.image.grid.reoriented(Reorientation.to_ras(case.image.affine))
@@ -137,7 +138,7 @@ def fingerprint(
                 filled[name].append(float(counts[value]) / case.label.size)
         drawn = case.label > 0
         for number, array in enumerate(case.image.channels):
-            lowest[number].append(float(array.min()))
+            offsets[number].append(hounsfield_offset(array))
             inside = array[drawn].astype(np.float64)
             samples[number].append(inside[:: max(1, inside.size // SAMPLES_PER_CASE)])
     return Fingerprint(
@@ -145,8 +146,8 @@ def fingerprint(
         median_spacing=tuple(np.median(spacings, axis=0).tolist()),
         median_extent=tuple(np.median(extents, axis=0).tolist()),
         channels=tuple(
-            _intensities(name, np.concatenate(sampled), hounsfield=float(np.median(least)) < AIR_HU)
-            for name, sampled, least in zip(channels, samples, lowest, strict=True)
+            _intensities(name, np.concatenate(sampled), offset=_common(seen))
+            for name, sampled, seen in zip(channels, samples, offsets, strict=True)
         ),
         median_shape=tuple(round(side) for side in np.median(shapes, axis=0).tolist()),
         fine_spacing=tuple(np.percentile(spacings, 10, axis=0).tolist()),
@@ -155,11 +156,19 @@ def fingerprint(
     )
 
 
-def _intensities(name: str, sampled: npt.NDArray[np.float64], *, hounsfield: bool) -> Intensities:
+def _common(offsets: Sequence[float | None]) -> float | None:
+    """The offset of most images; an offset other than 0 must be that of all, since it is told by appearance only."""
+    if 2 * offsets.count(0.0) > len(offsets):
+        return 0.0
+    return offsets[0] if len(set(offsets)) == 1 else None
+
+
+def _intensities(name: str, sampled: npt.NDArray[np.float64], *, offset: float | None) -> Intensities:
     low, high = np.percentile(sampled, IMAGE_PERCENTILES) if sampled.size else (0.0, 1.0)
     return Intensities(
         name=name,
-        hounsfield=hounsfield,
+        hounsfield=offset is not None,
+        offset=offset or 0.0,
         foreground_low=float(low),
         foreground_high=float(high),
         foreground_mean=float(sampled.mean()) if sampled.size else 0.0,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from HQCSegmentLib.bundle import Manifest
-from HQCSegmentLib.cohort.fingerprint import AIR_HU
+from HQCSegmentLib.cohort.hounsfield import AIR_HU
 from HQCSegmentLib.imaging import Image, Reorientation
 from HQCSegmentLib.inference.windows import Box, Triple
 
@@ -27,13 +27,14 @@ def body_box(image: Image, manifest: Manifest) -> Box | None:
     """
     from skimage.measure import label, regionprops
 
-    if not manifest.fingerprint.channels[0].hounsfield:
+    measured = manifest.fingerprint.channels[0]
+    if not measured.hounsfield:
         return None
     reorientation = Reorientation.to_ras(image.affine)
     grid = image.grid.reoriented(reorientation)
     steps = [max(1, int(COARSE_MM / spacing)) for spacing in grid.spacing]
     coarse = reorientation.apply(image.array)[tuple(slice(None, None, step) for step in steps)]
-    pieces = regionprops(label(coarse > AIR_HU, connectivity=1))
+    pieces = regionprops(label(coarse > AIR_HU - measured.offset, connectivity=1))
     if not pieces:
         return None
     bounds = max(pieces, key=lambda piece: piece.area).bbox

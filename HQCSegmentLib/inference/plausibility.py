@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.bundle import Manifest
-from HQCSegmentLib.cohort.fingerprint import AIR_HU
+from HQCSegmentLib.cohort.fingerprint import Intensities
+from HQCSegmentLib.cohort.hounsfield import AIR_HU
 from HQCSegmentLib.cohort.norms import Measured, Range, StructureNorm, measure_structures, relative
 from HQCSegmentLib.imaging import Image, Reorientation, Structure
 
@@ -41,13 +42,17 @@ def image_doubts(image: Image, manifest: Manifest) -> Iterator[str]:
     """What is unlike the training images, before anything is segmented."""
     measured = manifest.fingerprint
     lowest = float(image.array.min())
-    if measured.channels[0].hounsfield and lowest > AIR_HU:
+    first = measured.channels[0]
+    if first.hounsfield and lowest > AIR_HU - first.offset:
         yield (
-            f"The image's lowest value is {lowest:.0f}, but a CT in Hounsfield units holds air near -1000; check its "
-            "rescale intercept, since the model knows Hounsfield units only."
+            f"The image's lowest value is {lowest:.0f}, but a CT like those of training holds air near "
+            f"{-1000 - first.offset:.0f}; check its rescale intercept, since the model knows this scale only."
         )
-    if not measured.channels[0].hounsfield and lowest < AIR_HU:
-        yield f"The image's lowest value is {lowest:.0f}, as of a CT, but the model was trained on other images."
+    if lowest < AIR_HU and (not first.hounsfield or first.offset):
+        yield (
+            f"The image's lowest value is {lowest:.0f}, as of a CT in Hounsfield units, but the model was trained on "
+            "other images."
+        )
     grid = image.grid.reoriented(Reorientation.to_ras(image.affine))
     for name, own, usual in zip(AXES, grid.spacing, measured.median_spacing, strict=True):
         if not usual / SPACING_FACTOR <= own <= usual * SPACING_FACTOR:
@@ -85,7 +90,7 @@ def result_doubts(
             if norm.cases == norm.drawn:
                 yield f"{name} was not found, but every training case shows it."
             continue
-        yield from _structure_doubts(name, found[name], norm, hounsfield=manifest.fingerprint.channels[0].hounsfield)
+        yield from _structure_doubts(name, found[name], norm, manifest.fingerprint.channels[0])
         if name in places:
             yield from _position_doubts(name, places[name], norm, spread)
 
@@ -100,17 +105,17 @@ def uncertainty_doubts(confidence: Mapping[str, float], agreement: Mapping[str, 
             yield f"{name} is uncertain: several predictions of it agree by a Dice of {value:.2f} only."
 
 
-def _structure_doubts(name: str, found: Measured, norm: StructureNorm, *, hounsfield: bool) -> Iterator[str]:
+def _structure_doubts(name: str, found: Measured, norm: StructureNorm, seen: Intensities) -> Iterator[str]:
     low, high = norm.volume_ml
     if not low / VOLUME_FACTOR <= found.volume_ml <= high * VOLUME_FACTOR:
         yield f"{name} has {_number(found.volume_ml)} ml; in the training cases it has {_range(norm.volume_ml)} ml."
-    if hounsfield:
+    if seen.hounsfield:
         low, high = norm.intensity
         margin = max(LEAST_INTENSITY_MARGIN, high - low)
         if not low - margin <= found.intensity <= high + margin:
             yield (
-                f"{name} has a median of {found.intensity:.0f} HU; in the training cases it has "
-                f"{_range(norm.intensity)} HU."
+                f"{name} has a median of {found.intensity + seen.offset:.0f} HU; in the training cases it has "
+                f"{_range((low + seen.offset, high + seen.offset))} HU."
             )
     if found.cut and not norm.cut:
         yield f"{name} reaches the first or last slice: the image may end inside it, as no training image does."

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from HQCSegmentLib.bundle import Inference, Manifest
 from HQCSegmentLib.cohort import Fingerprint, Preprocessing
+from HQCSegmentLib.cohort.fingerprint import Intensities
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec, specify
@@ -78,8 +79,7 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         ),
         spacing_reason,
         *(
-            f"normalization {how.normalization} of {how.name}: "
-            + ("intensities are Hounsfield units" if seen.hounsfield else "intensities have no absolute scale")
+            f"normalization {how.normalization} of {how.name}: " + _why_normalization(seen)
             for how, seen in zip(preprocessing.channels, measured.channels, strict=True)
         ),
     ]
@@ -101,6 +101,12 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         learning_rate=choose_learning_rate(config, from_base=False),
         reasons=tuple(reasons),
     )
+
+
+def _why_normalization(seen: Intensities) -> str:
+    if not seen.hounsfield:
+        return "intensities have no absolute scale"
+    return "intensities are Hounsfield units" + (f" stored with an offset of {-seen.offset:.0f}" if seen.offset else "")
 
 
 def choose_dims(config: TrainConfig, measured: Fingerprint, preprocessing: Preprocessing) -> tuple[Literal[2, 3], str]:

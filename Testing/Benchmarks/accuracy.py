@@ -64,7 +64,7 @@ class Study:
 
 STUDIES = {
     "hippocampus": Study(base=100, pool=40, test=40),
-    "openkbp_hn": Study(base=10, pool=8, test=8, settings={"patch": (64, 64, 64)}, hounsfield=-1024),
+    "openkbp_hn": Study(base=10, pool=8, test=8, settings={"patch": (48, 48, 48)}, hounsfield=-1024),
     "sts_gtv": Study(
         base=5, pool=5, test=6, settings={"patch": (64, 64, 32), "spacing": (2.0, 2.0, 3.3)}, hounsfield=0
     ),

@@ -13,10 +13,11 @@ import pydicom
 import pytest
 
 from HQCSegmentLib.cohort import Case, Cohort, check, fingerprint, split
+from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
 from HQCSegmentLib.demo.cohort import write_cohort
 from HQCSegmentLib.demo.hospital import HOSPITAL_A
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging import write_array
+from HQCSegmentLib.imaging import read_image, write_array
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 SHAPE = (8, 9, 10)
@@ -518,6 +519,32 @@ class TestFingerprint:
         cohort = Cohort.open(tmp_path)
         (prepared,) = fingerprint(case.read(cohort.structures) for case in cohort.cases).preprocessing().channels
         assert (prepared.normalization, prepared.low, prepared.high, prepared.mean) == ("ct", 40, 40, 40)
+
+    def test_a_ct_without_negative_values_is_known_by_its_tissue(self):
+        generator = np.random.default_rng(0)
+        units = np.where(generator.random((20, 20, 20)) < 0.3, generator.normal(40, 60, (20, 20, 20)), -1000)
+        stored = np.clip(units.round() + 1024, 0, None)
+        assert hounsfield_offset(units) == 0
+        assert hounsfield_offset(stored) == -1024
+        assert hounsfield_offset(stored * 2) is None, "tissue is elsewhere"
+        assert hounsfield_offset(stored[stored > 300]) is None, "no air"
+
+    def test_an_offset_must_be_that_of_all_cases(self, tmp_path: Path):
+        tissue = np.where(label(1) > 0, 1064, 0).astype(np.int16)
+        for name, array in (("anna", tissue), ("bert", tissue), ("carl", tissue * 2)):
+            write_array(tmp_path / "images" / f"{name}.nrrd", array, AFFINE)
+            write_array(tmp_path / "labels" / f"{name}.nrrd", label(1), AFFINE)
+        cohort = Cohort.open(tmp_path)
+        both = fingerprint(case.read(cohort.structures) for case in cohort.cases[:2]).channels[0]
+        assert (both.hounsfield, both.offset, both.channel().normalization) == (True, -1024, "ct")
+        assert not fingerprint(case.read(cohort.structures) for case in cohort.cases).channels[0].hounsfield
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "offset"), [("hippocampus", None), ("openkbp_hn", -1024), ("sts_gtv", 0)])
+def test_the_scale_of_the_real_cohorts(data_folder: Path, name: str, offset: float | None):
+    files = sorted((data_folder / name / "images").iterdir())[:28]
+    assert {hounsfield_offset(read_image(path).array) for path in files} == {offset}
 
 
 @pytest.mark.data

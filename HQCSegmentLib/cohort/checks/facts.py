@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.cohort.case import Case, LabelledCase
-from HQCSegmentLib.cohort.fingerprint import AIR_HU
+from HQCSegmentLib.cohort.hounsfield import AIR_HU
 from HQCSegmentLib.imaging import Reorientation
 from HQCSegmentLib.imaging.geometry import FloatArray
 
