@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from HQCSegmentLib.cohort.case import LabelledCase
 from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
 from HQCSegmentLib.cohort.norms import StructureNorm, structure_norms
-from HQCSegmentLib.cohort.preprocessing import IMAGE_PERCENTILES, ONLY_CHANNEL, Channel, Preprocessing, in_channels
+from HQCSegmentLib.cohort.preprocessing import (
+    IMAGE_PERCENTILES,
+    ONLY_CHANNEL,
+    Channel,
+    Normalization,
+    Preprocessing,
+    in_channels,
+)
 from HQCSegmentLib.imaging import Reorientation
 
 SAMPLES_PER_CASE = 20_000
@@ -36,9 +43,9 @@ class Intensities(BaseModel):
     foreground_mean: float = Field(description="mean intensity inside structures")
     foreground_deviation: float = Field(description="standard deviation of intensities inside structures")
 
-    def channel(self) -> Channel:
-        """The normalisation that these measurements suggest: HU are kept absolute."""
-        if not self.hounsfield:
+    def channel(self, normalization: Normalization | None = None) -> Channel:
+        """The normalisation that is asked for, or that these measurements suggest: HU are kept absolute."""
+        if (normalization or ("ct" if self.hounsfield else "zscore")) == "zscore":
             return Channel(name=self.name, normalization="zscore")
         return Channel(
             name=self.name,
@@ -104,9 +111,10 @@ class Fingerprint(BaseModel):
         right, anterior, superior = (round(value, 4) for value in spacing)
         return right, anterior, superior
 
-    def preprocessing(self) -> Preprocessing:
-        """The preparation that these measurements suggest; HU are kept absolute for CT."""
-        return Preprocessing(spacing=self.spacing(), channels=tuple(channel.channel() for channel in self.channels))
+    def preprocessing(self, normalization: Normalization | None = None) -> Preprocessing:
+        """The preparation that these measurements suggest; HU are kept absolute for CT, unless asked otherwise."""
+        channels = tuple(channel.channel(normalization) for channel in self.channels)
+        return Preprocessing(spacing=self.spacing(), channels=channels)
 
 
 def fingerprint(

@@ -27,13 +27,16 @@ ONLY_CHANNEL = "image"
 """Name of the channel where each case has one image."""
 
 
+Normalization = Literal["ct", "zscore"]
+
+
 class Channel(BaseModel):
     """How the intensities of one channel are prepared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default=ONLY_CHANNEL, min_length=1, description="what the image is, such as CT, PET or T1")
-    normalization: Literal["ct", "zscore"] = Field(
+    normalization: Normalization = Field(
         description="ct: clip to [low, high] HU and use the cohort's mean and deviation; zscore: each image by its own"
     )
     low: float = Field(default=0.0, description="lowest intensity kept, for ct")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from HQCSegmentLib.cohort.preprocessing import Normalization
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
 from HQCSegmentLib.qpg import QPGConfig
@@ -103,6 +104,11 @@ class TrainConfig(BaseModel):
     )
     spacing: tuple[Length, Length, Length] | None = Field(
         default=None, description="working spacing in mm along R, A, S (default: the cohort's median)"
+    )
+    normalization: Normalization | None = Field(
+        default=None,
+        description="ct: intensities clipped and scaled alike in all images; zscore: each image by its own mean and "
+        "deviation (default: ct where the images are CT)",
     )
     held_out: int | None = Field(
         default=None,

@@ -58,7 +58,7 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
     Raises:
         InputError: for settings that do not fit together.
     """
-    preprocessing = measured.preprocessing()
+    preprocessing = measured.preprocessing(config.normalization)
     spacing_reason = _why_spacing(measured, preprocessing.spacing)
     if config.spacing is not None:
         preprocessing = preprocessing.model_copy(update={"spacing": config.spacing})
@@ -79,7 +79,8 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         ),
         spacing_reason,
         *(
-            f"normalization {how.normalization} of {how.name}: " + _why_normalization(seen)
+            f"normalization {how.normalization} of {how.name}: "
+            + ("as asked" if config.normalization else _why_normalization(seen))
             for how, seen in zip(preprocessing.channels, measured.channels, strict=True)
         ),
     ]
@@ -162,6 +163,7 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
         ("network", config.network, base.network.name),
         ("dims", config.dims, base.network.dims),
         ("spacing", config.spacing, base.preprocessing.spacing),
+        ("normalization", config.normalization, base.preprocessing.channels[0].normalization),
     ):
         if wanted is not None and wanted != there:
             msg = f"the base model has {name} {there}, but {wanted} was asked for; leave {name} out to use the base's."
@@ -173,7 +175,9 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
     if config.patch is not None:
         inference = inference.model_copy(update={"window": check_patch(config.patch, base.network)})
     labels, reasons = choose_structures(base, structures, keep=config.keep_structures)
-    preprocessing = choose_channels(base.preprocessing, measured)
+    preprocessing, offset_reasons = in_stored_units(
+        choose_channels(base.preprocessing, measured), base.fingerprint, measured
+    )
     sizes = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
     return Plan(
         network=base.network.model_copy(update=sizes),
@@ -182,7 +186,7 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
         inference=inference,
         steps=config.steps or STEPS_FROM_BASE,
         learning_rate=choose_learning_rate(config, from_base=True),
-        reasons=("network and preparation: the base model's", *reasons),
+        reasons=("network and preparation: the base model's", *offset_reasons, *reasons),
     )
 
 
@@ -229,6 +233,31 @@ def choose_channels(base: Preprocessing, measured: Fingerprint) -> Preprocessing
     known = {channel.name: channel for channel in base.channels}
     new = {channel.name: channel for channel in measured.preprocessing().channels}
     return base.model_copy(update={"channels": tuple(known.get(name, new[name]) for name in there)})
+
+
+def in_stored_units(
+    preparation: Preprocessing, base: Fingerprint, measured: Fingerprint
+) -> tuple[Preprocessing, list[str]]:
+    """A base model's preparation of CT for images that are stored with another offset to Hounsfield units, and why.
+
+    Args:
+        preparation: As `choose_channels` gives it, so that its channels are in the order of the cohort's.
+        base: Of the images that the base model was trained on.
+        measured: Of the cohort.
+    """
+    known = {seen.name: seen for seen in base.channels}
+    channels, reasons = [], []
+    for channel, own in zip(preparation.channels, measured.channels, strict=True):
+        there = known.get(channel.name, own)
+        shift = there.offset - own.offset
+        if channel.normalization == "ct" and there.hounsfield and own.hounsfield and shift:
+            limits = {"low": channel.low + shift, "high": channel.high + shift, "mean": channel.mean + shift}
+            channel = channel.model_copy(update=limits)
+            reasons.append(
+                f"normalization of {channel.name}: the base model's, moved by {shift:+.0f} as here CT is stored"
+            )
+        channels.append(channel)
+    return preparation.model_copy(update={"channels": tuple(channels)}), reasons
 
 
 def choose_learning_rate(config: TrainConfig, *, from_base: bool) -> float:

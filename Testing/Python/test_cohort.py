@@ -517,8 +517,10 @@ class TestFingerprint:
         write_array(tmp_path / "images" / "anna.nrrd", ct, AFFINE)
         write_array(tmp_path / "labels" / "anna.nrrd", label(1), AFFINE)
         cohort = Cohort.open(tmp_path)
-        (prepared,) = fingerprint(case.read(cohort.structures) for case in cohort.cases).preprocessing().channels
+        measured = fingerprint(case.read(cohort.structures) for case in cohort.cases)
+        (prepared,) = measured.preprocessing().channels
         assert (prepared.normalization, prepared.low, prepared.high, prepared.mean) == ("ct", 40, 40, 40)
+        assert measured.preprocessing("zscore").channels[0].normalization == "zscore"
 
     def test_a_ct_without_negative_values_is_known_by_its_tissue(self):
         generator = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from HQCSegmentLib.cohort import Fingerprint
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.networks import NETWORKS, NetworkSpec, logits, specify, with_inputs, with_outputs
 from HQCSegmentLib.networks.surgery import NEW_OUTPUT_MARGIN
-from HQCSegmentLib.training.plan import choose_channels
+from HQCSegmentLib.training.plan import choose_channels, in_stored_units
 
 NAMES = ["Liver", "Spleen", "Heart"]
 
@@ -78,6 +78,15 @@ def test_images_of_the_base_keep_their_preparation_and_new_ones_are_measured():
     assert [(channel.name, channel.mean) for channel in chosen.channels] == [("CT", 11), ("MR", 11)]
     # One image under another name is the base's.
     assert choose_channels(measured("image").preprocessing(), measured("CT")).names == ("image",)
+
+
+def test_a_ct_stored_with_another_offset_is_prepared_alike():
+    base, own = measured("CT"), measured("image")
+    stored = own.channels[0].model_copy(update={"offset": -1024})
+    chosen, reasons = in_stored_units(base.preprocessing(), base, own.model_copy(update={"channels": (stored,)}))
+    assert [(one.low, one.high, one.mean) for one in chosen.channels] == [(1024, 1025, 1034)]
+    assert "moved by +1024" in reasons[0]
+    assert in_stored_units(base.preprocessing(), base, own) == (base.preprocessing(), [])
 
 
 def test_where_no_name_says_which_image_is_the_bases_it_is_asked_for():
