@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from HQCSegmentLib.cli.failures import in_the_way
+from HQCSegmentLib.cli.options import numbers
 from HQCSegmentLib.cli.output import console, counting
 from HQCSegmentLib.errors import InputError
 
@@ -77,27 +78,15 @@ def import_model(
 def _answers(spacing: str | None, intensities: str | None, window: str | None, names: str | None) -> Answers:
     from HQCSegmentLib.bundle.importing import Answers
 
-    sides = None if spacing is None else _numbers("--spacing", spacing, (3,))
-    voxels = None if window is None else _numbers("--window", window, (2, 3))
+    sides = None if spacing is None else numbers("--spacing", spacing, float, counts=(3,))
+    voxels = None if window is None else numbers("--window", window, int, counts=(2, 3))
     levels: tuple[float, float] | str | None = intensities
     if intensities is not None and intensities != "zscore":
-        low, high = _numbers("--intensities", intensities, (2,))
+        low, high = numbers("--intensities", intensities, float, counts=(2,))
         levels = (low, high)
     return Answers(
         spacing=None if sides is None else (sides[0], sides[1], sides[2]),
         intensities=levels,
-        window=None if voxels is None else tuple(round(side) for side in voxels),
+        window=None if voxels is None else tuple(voxels),
         names=None if names is None else tuple(name.strip() for name in names.split(",")),
     )
-
-
-def _numbers(option: str, text: str, counts: tuple[int, ...]) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in counts:
-        wanted = " or ".join(map(str, counts))
-        msg = f"{option} {text} is not possible: it takes {wanted} numbers, separated by commas."
-        raise InputError(msg)
-    return numbers

@@ -119,17 +119,27 @@ def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
         raise InputError(msg) from error
 
 
-def numbers(option: str, text: str, kind: type) -> list[Any]:
+def numbers(option: str, text: str, kind: type, *, counts: Collection[int] | None = None) -> list[Any]:
     """Numbers of an option, separated by commas.
 
+    Args:
+        option: Its flag, for the error.
+        text: What the user wrote.
+        kind: int or float.
+        counts: How many there may be; None: any number of them.
+
     Raises:
-        InputError: if a part is none.
+        InputError: if a part is none, or there are too few or too many.
     """
     try:
-        return [kind(part) for part in text.split(",")]
-    except ValueError as error:
-        msg = f"{option} {text!r} is not possible: numbers with commas between them are expected."
-        raise InputError(msg) from error
+        found = [kind(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or (counts is not None and len(found) not in counts):
+        many = "" if counts is None else f"{' or '.join(map(str, counts))} "
+        msg = f"{option} {text!r} is not possible: {many}numbers with commas between them are expected."
+        raise InputError(msg)
+    return found
 
 
 def _check_sizes(name: str, field: FieldInfo, value: Any) -> None:

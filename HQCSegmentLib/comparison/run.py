@@ -21,6 +21,7 @@ from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.files import write_json, write_text
 from HQCSegmentLib.training import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
+from HQCSegmentLib.training.plan import usual_steps
 from HQCSegmentLib.training.run import finish
 
 SETTINGS, RESULTS, TABLE = "comparison.json", "results.json", "results.csv"
@@ -60,13 +61,15 @@ def compare(
     plan = design(cohort.cases, patients=patients, seeds=seeds, test_patients=test_patients)
     if base is not None and not isinstance(base, Bundle):
         base = Bundle.open(base)
+    # Every model makes as many steps, however long they take.
+    steps = usual_steps(from_base=base is not None)
     runs = [(name, number, seed, names) for number, seed, names in plan.draws() for name in methods]
     _begin(out, cohort, base, methods, test=plan.test)
     results: list[Result] = []
     for place, (name, number, seed, names) in enumerate(runs, start=1):
         result = _result(
             cohort,
-            config=methods[name].model_copy(update={"seed": seed, "held_out": None, "folds": None}),
+            config=_of_one_run(methods[name], seed=seed, steps=steps),
             base=base,
             split=Split(training=names, held_out=()),
             test=plan.test,
@@ -82,6 +85,14 @@ def compare(
             on_event({"event": "compared", **asdict(result), "mean_dice": result.mean, "run": place, "runs": len(runs)})
     write_report(out / "report.html", found, structures=tuple(cohort.structures.values()))
     return found
+
+
+def _of_one_run(config: TrainConfig, *, seed: int, steps: int) -> TrainConfig:
+    """Settings of one model; the usual steps where the method has neither steps nor a budget."""
+    own = {"seed": seed, "held_out": None, "folds": None}
+    if config.steps is None and config.budget is None:
+        own["steps"] = steps
+    return config.model_copy(update=own)
 
 
 def _result(

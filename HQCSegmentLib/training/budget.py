@@ -1,4 +1,4 @@
-"""As many steps, and as large a network, as fit into the time that the user has."""
+"""As many steps, and as large a network, as fit into the time that the user has, or into a usual patience."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ CHECKING_PART = 0.2
 
 TIMED_STEPS = 3
 
+LONG_S = 5.0
+"""Work of so many seconds is timed by its first time alone: what warming up adds is little then."""
+
+CAP: Budget = "15min"
+"""Time for the usual steps where the user names neither steps nor a budget: so soon there is to be a first model."""
+
+Spent = Callable[[], float]
+"""Seconds since the run began, the same in all of its processes."""
+
+Measure = Callable[[Plan], "Speed"]
+"""Times a plan."""
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -49,6 +61,10 @@ class Speed:
         checking = (self.checks_in(seconds, usual_checks) + 1) * self.check_s
         return max(0, int((seconds - checking) * USED_PART / self.step_s))
 
+    def __str__(self) -> str:
+        """In words, for the reasons of a plan."""
+        return f"{self.step_s:.2g} s a step and {self.check_s:.2g} s to judge the held-out images, measured here"
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -63,23 +79,20 @@ class Sizes:
     smaller: Callable[[Plan], Plan | None] | None = None
 
 
-def fit(
-    plan: Plan, budget: Budget, *, share: float, spent_s: float, measure: Callable[[Plan], Speed], sizes: Sizes
-) -> Plan:
+def fit(plan: Plan, budget: Budget, *, share: float, spent: Spent, measure: Measure, sizes: Sizes) -> Plan:
     """The plan with steps, size of the network and patch that the budget allows.
 
     Args:
         plan: With the usual steps and patch and the smallest network.
         budget: What the user has time for.
         share: Part of the budget that this run may take; folds share it.
-        spent_s: Seconds already spent, mostly on reading.
+        spent: Mostly on reading, so far.
         measure: Times a plan.
         sizes: What may be changed.
     """
-    begin = time.monotonic()
 
     def left() -> float:
-        return BUDGET_SECONDS[budget] * share - spent_s - (time.monotonic() - begin)
+        return BUDGET_SECONDS[budget] * share - spent()
 
     usual = plan.steps
     chosen, speed = plan, measure(plan)
@@ -100,28 +113,62 @@ def fit(
         chosen, speed = larger, slower
     possible = speed.steps_in(left(), plan.checks)
     steps = max(FEWEST_STEPS, min(possible, MOST_STEPS_TIMES * usual))
+    reason = f"steps {steps}, patch {chosen.inference.window}: budget {budget}, with {speed}"
+    if possible > steps:
+        reason += f"; {possible} would fit, but more than {MOST_STEPS_TIMES} times the usual steps are of no use"
+    return _with_steps(chosen, steps, possible, checks=speed.checks_in(left(), plan.checks), reason=reason)
+
+
+def cap(plan: Plan, *, spent: Spent, measure: Measure) -> Plan:
+    """The plan with its usual steps or, where they take longer than `CAP`, as many as fit into it.
+
+    Args:
+        plan: With the usual steps.
+        spent: Mostly on reading, so far.
+        measure: Times a plan.
+    """
+    speed = measure(plan)
+    left = BUDGET_SECONDS[CAP] - spent()
+    possible = speed.steps_in(left, plan.checks)
+    if possible >= plan.steps:
+        return plan
+    steps = max(FEWEST_STEPS, possible)
     reason = (
-        f"steps {steps}, patch {chosen.inference.window}: budget {budget}, with {speed.step_s:.2g} s a step and "
-        f"{speed.check_s:.2g} s to judge the held-out images, measured here"
+        f"steps {steps} instead of the usual {plan.steps}: what fits into {CAP}, with {speed}; "
+        "ask for more with budget or steps"
     )
+    return _with_steps(plan, steps, possible, checks=speed.checks_in(left, plan.checks), reason=reason)
+
+
+def take_over(plan: Plan, first: Plan, *, sizes: bool) -> Plan:
+    """The plan with the steps that were chosen for another run, so that several runs of one cohort do as much.
+
+    Args:
+        plan: Of this run, with the usual steps.
+        first: Of the run that measured.
+        sizes: Whether that also chose the size of the network and the patch.
+    """
+    if not sizes and plan.steps == first.steps:
+        return plan
+    taken = ("steps", "checks", *(("network", "inference") if sizes else ()))
+    reason = f"steps {first.steps}: as many as in the first of the runs, which measured"
+    values = {name: getattr(first, name) for name in taken}
+    return plan.model_copy(update={**values, "reasons": (*plan.reasons, reason)})
+
+
+def _with_steps(plan: Plan, steps: int, possible: int, *, checks: int, reason: str) -> Plan:
     if possible < FEWEST_STEPS:
         reason += f"; only {possible} would fit, which is too few, so that it will take longer"
-    elif possible > steps:
-        reason += f"; {possible} would fit, but more than {MOST_STEPS_TIMES} times the usual steps are of no use"
-    return chosen.model_copy(
-        update={
-            "steps": steps,
-            "checks": speed.checks_in(left(), plan.checks),
-            "reasons": (*chosen.reasons, reason),
-        }
-    )
+    return plan.model_copy(update={"steps": steps, "checks": checks, "reasons": (*plan.reasons, reason)})
 
 
 def seconds_of(work: Callable[[int], object], *, times: int = TIMED_STEPS) -> float:
-    """Median seconds of a piece of work; the first time, which also warms up, does not count."""
+    """Median seconds of a piece of work; the first time, which also warms up, counts only where it is long."""
     taken = []
     for number in range(times + 1):
         begin = time.perf_counter()
         work(number)
         taken.append(time.perf_counter() - begin)
+        if taken[0] >= LONG_S:
+            return taken[0]
     return statistics.median(taken[1:])

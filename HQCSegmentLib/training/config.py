@@ -85,7 +85,9 @@ class TrainConfig(BaseModel):
         default=True, description="keep the base model's structures that the cohort does not have"
     )
     steps: int | None = Field(
-        default=None, ge=1, description="optimizer steps (default: 250 from a base, 600 from scratch)"
+        default=None,
+        ge=1,
+        description="optimizer steps (default: 250 from a base, 600 from scratch, or as many as fit into 15 minutes)",
     )
     budget: Budget | None = Field(
         default=None,

@@ -12,11 +12,8 @@ from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import Cohort, Split, folds
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import write_json
-from HQCSegmentLib.networks import NETWORKS, PRESETS
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
-from HQCSegmentLib.training.plan import Plan
-from HQCSegmentLib.training.record import recorded_plan
 from HQCSegmentLib.training.run import finetune, finish
 
 SUMMARY = "folds.json"
@@ -55,14 +52,19 @@ def cross_validate(
         # The run says itself that nothing judges it.
         config = config.model_copy(update={"folds": None})
 
-    # The first fold measures how much fits into its share of the time; the others do as much.
-    share, settings = 1 / (len(parts) + 1), config
-
     def run(part: Split, folder: Path, *, on_event: OnEvent | None) -> Bundle:
-        one: dict[str, Any] = {"base": base, "config": settings, "on_event": on_event, "parts": part, "cache": cache}
-        if resume:
-            return finish(cohort, out=folder, **one, budget_share=share)
-        return finetune(cohort, out=folder, **one, budget_share=share)
+        # The first fold measures how much fits into its share of the time; the others do as much.
+        first = out / "fold1"
+        options: dict[str, Any] = {
+            "base": base,
+            "config": config,
+            "on_event": on_event,
+            "parts": part,
+            "cache": cache,
+            "budget_share": 1 / (len(parts) + 1),
+            "measured_in": first if parts and folder != first else None,
+        }
+        return finish(cohort, out=folder, **options) if resume else finetune(cohort, out=folder, **options)
 
     dice: list[dict[str, float]] = []
     if parts:
@@ -73,25 +75,9 @@ def cross_validate(
         folder = out / f"fold{number}"
         bundle = run(part, folder, on_event=_within(on_event, number))
         dice.append(bundle.manifest.training.held_out_dice)
-        if settings.budget is not None:
-            settings = _as_measured(settings, recorded_plan(folder), from_base=base is not None)
         _write_summary(out, config, parts, dice)
     everything = Split(training=tuple(case.name for case in cohort.cases), held_out=())
     return run(everything, out, on_event=on_event)
-
-
-def _as_measured(config: TrainConfig, plan: Plan, *, from_base: bool) -> TrainConfig:
-    """Settings of the folds after the first: its steps and its size of the network in place of the budget."""
-    sizes = NETWORKS[plan.network.name][1]
-    preset = next((name for name in PRESETS if sizes[name] == plan.network.arguments), None)
-    return config.model_copy(
-        update={
-            "budget": None,
-            "steps": plan.steps,
-            "preset": config.preset if from_base else preset,
-            "patch": plan.inference.window,
-        }
-    )
 
 
 def _within(on_event: OnEvent | None, number: int) -> OnEvent | None:

@@ -6,12 +6,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from HQCSegmentLib.training.budget import CAP
+from HQCSegmentLib.training.config import BUDGET_SECONDS
+
 RISING = 0.01
 """Gain of mean held-out Dice in the last third of the steps from which more steps look worth while; single runs differ
 by about as much."""
 
 FALLING = 0.05
 """The same for the training loss: the part by which it fell."""
+
+
+def left_out(steps: int, usual: int) -> str:
+    """What a run says that had no time for the usual steps (`training.budget.cap`)."""
+    longer = BUDGET_SECONDS["1h"] / BUDGET_SECONDS[CAP]
+    return (
+        f"Of the usual {usual} steps {steps} fitted into {CAP} on this computer; --budget 1h trains {longer:.0f} times "
+        f"as long, --steps {usual} the usual steps."
+    )
 
 
 def outlook(dice: Mapping[int, float], losses: Mapping[int, float]) -> str:

@@ -26,6 +26,7 @@ RARE = 0.0005
 """Part of an image below which a structure counts as rare."""
 
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
+"""Usual steps of a run; fewer where they take too long (`training.budget`)."""
 
 LEARNING_RATES: dict[Method, float] = {"full": 3e-3, "lora": 3e-3}
 """Of ordinary weights in fine-tuning, by method; where few of them are trained, a higher one is better (measured on
@@ -50,6 +51,11 @@ class Plan(BaseModel):
     checks: int = Field(default=10, description="how often held-out Dice is measured on the way")
     learning_rate: float = Field(description="of ordinary weights")
     reasons: tuple[str, ...] = Field(description="why, in words")
+
+
+def usual_steps(*, from_base: bool) -> int:
+    """Steps of a run where the user asks for no number of them."""
+    return STEPS_FROM_BASE if from_base else STEPS_FROM_SCRATCH
 
 
 def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: dict[int, str]) -> Plan:
@@ -98,7 +104,7 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
         preprocessing=preprocessing,
         inference=Inference(window=window),
-        steps=config.steps or STEPS_FROM_SCRATCH,
+        steps=config.steps or usual_steps(from_base=False),
         learning_rate=choose_learning_rate(config, from_base=False),
         reasons=tuple(reasons),
     )
@@ -184,7 +190,7 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
         labels=labels,
         preprocessing=preprocessing,
         inference=inference,
-        steps=config.steps or STEPS_FROM_BASE,
+        steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True),
         reasons=("network and preparation: the base model's", *offset_reasons, *reasons),
     )

@@ -18,8 +18,8 @@ from HQCSegmentLib.evaluation.training_report import read_events, write_training
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog
 from HQCSegmentLib.training.judging import Judgement, chosen_postprocessing, judge, mean_scores
-from HQCSegmentLib.training.outlook import outlook
-from HQCSegmentLib.training.plan import Plan
+from HQCSegmentLib.training.outlook import left_out, outlook
+from HQCSegmentLib.training.plan import Plan, usual_steps
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
 
@@ -83,7 +83,10 @@ class Run:
             for run in folds or [events]
         ]
         common = set.intersection(*(set(dice) for dice in told))
-        return outlook({step: float(np.mean([dice[step] for dice in told])) for step in common}, losses)
+        course = outlook({step: float(np.mean([dice[step] for dice in told])) for step in common}, losses)
+        usual = usual_steps(from_base=self.base_weights is not None)
+        is_capped = self.config.steps is None and self.config.budget is None and self.plan.steps < usual
+        return f"{left_out(self.plan.steps, usual)} {course}" if is_capped else course
 
     def finish(self, step: int) -> Bundle:
         """Merge what the method generates, judge, and write bundle and report.

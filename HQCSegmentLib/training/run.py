@@ -59,6 +59,7 @@ def finetune(
     parts: Split | None = None,
     cache: bool = True,
     budget_share: float = 1.0,
+    measured_in: Path | None = None,
 ) -> Bundle:
     """Train a network on a cohort, from a base model or from random weights.
 
@@ -76,6 +77,8 @@ def finetune(
             are divided into folds, each held out once in a run of its own in `out`, and then all are trained on.
         cache: Keep prepared images on disk for further runs (see `cohort.cache`); the result is the same without.
         budget_share: Part of `config.budget` that this run may take.
+        measured_in: Folder of another run of this cohort with the same settings, whose number of steps is taken over in
+            place of measuring how many fit into the time.
 
     Returns:
         The bundle in `out/bundle`.
@@ -112,17 +115,24 @@ def finetune(
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
     judged = [make_judged_case(case, plan, outputs, kept) for case in held_out]
-    if config.budget is not None and resume:
+    if config.steps is None and resume:
         plan = recorded_plan(out)
-    elif config.budget is not None:
-        plan = budget.fit(
-            plan,
-            config.budget,
-            share=budget_share,
-            spent_s=time.monotonic() - begin,
-            measure=lambda plan: measure_speed(plan, config, base, cases, judged, team),
-            sizes=free_sizes(config, base, measured, cohort.structures),
-        )
+    elif config.steps is None and measured_in is not None:
+        plan = budget.take_over(plan, recorded_plan(measured_in), sizes=config.budget is not None)
+    elif config.steps is None:
+
+        def spent() -> float:
+            # All processes must come to the same plan, and so go by the same clock.
+            return team.mean(time.monotonic() - begin)
+
+        def measure(plan: Plan) -> Speed:
+            return measure_speed(plan, config, base, cases, judged, team)
+
+        if config.budget is None:
+            plan = budget.cap(plan, spent=spent, measure=measure)
+        else:
+            sizes = free_sizes(config, base, measured, cohort.structures)
+            plan = budget.fit(plan, config.budget, share=budget_share, spent=spent, measure=measure, sizes=sizes)
 
     if config.flips:
         Mirror.of([structure.name for structure in plan.labels])
@@ -146,8 +156,7 @@ def finetune(
             log.emit("cache", found=kept.found, made=kept.made, bytes=kept.size())
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
         loop = make_loop(network, plan, config, cases, team, out / "checkpoints", log)
-        # Layers of the network may draw random numbers; the caller's are left alone.
-        with torch.random.fork_rng(devices=[team.device] if team.device.type == "cuda" else []):
+        with _own_random_numbers(team):
             step = loop.run(resume=resume, check=run.check)
         bundle = run.finish(step)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
@@ -254,13 +263,18 @@ def measure_speed(
     network, _ = make_network(plan, config, base)
     network.to(team.device)
     loop = make_loop(network, plan, config, cases, team, Path(), EventLog(None))
-    step_s = budget.seconds_of(loop.step)
+    with _own_random_numbers(team):
+        step_s = budget.seconds_of(loop.step)
     check_s = 0.0
     if judged:
         one = budget.seconds_of(lambda _: judge_one(network, judged[0], plan.inference), times=1)
         check_s = one * math.ceil(len(judged) / team.size)
-    # All processes come to the same plan.
-    return Speed(*(float(value) / team.size for value in team.add(torch.tensor([step_s, check_s]))))
+    return Speed(team.mean(step_s), team.mean(check_s))
+
+
+def _own_random_numbers(team: Team) -> contextlib.AbstractContextManager[None]:
+    """Layers of the network may draw random numbers; the caller's are left alone."""
+    return torch.random.fork_rng(devices=[team.device] if team.device.type == "cuda" else [])
 
 
 @contextlib.contextmanager

@@ -99,6 +99,10 @@ class Team:
         """Sum of a tensor over all processes."""
         return tensor if self.size == 1 else self.fabric.all_reduce(tensor, reduce_op="sum")
 
+    def mean(self, value: float) -> float:
+        """Mean of a number over all processes, the same for all of them."""
+        return value if self.size == 1 else float(self.add(torch.tensor(value, device=self.device))) / self.size
+
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""
         return flag if self.size == 1 else bool(self.add(torch.tensor(float(flag), device=self.device)) > 0)

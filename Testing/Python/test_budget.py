@@ -14,9 +14,11 @@ from HQCSegmentLib.bundle import Inference
 from HQCSegmentLib.cohort import Preprocessing
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import specify
-from HQCSegmentLib.training.budget import FEWEST_STEPS, Sizes, Speed, fit
+from HQCSegmentLib.training import budget as budgets
+from HQCSegmentLib.training import run as runs
+from HQCSegmentLib.training.budget import FEWEST_STEPS, Sizes, Speed, cap, fit, seconds_of, take_over
 from HQCSegmentLib.training.config import BUDGET_SECONDS
-from HQCSegmentLib.training.outlook import outlook
+from HQCSegmentLib.training.outlook import left_out, outlook
 from HQCSegmentLib.training.plan import Plan, smaller_patch
 
 
@@ -51,7 +53,7 @@ def fitted(budget: str, speeds: dict[str, float], *, check_s: float = 0.0, share
         return Speed(speeds[size_of(plan)] * math.prod(plan.inference.window) / 64**3, check_s)
 
     sizes = Sizes() if fixed else Sizes(larger=plan_of, smaller=with_smaller_patch)
-    return fit(plan_of("small"), budget, share=share, spent_s=30, measure=measure, sizes=sizes)
+    return fit(plan_of("small"), budget, share=share, spent=lambda: 30, measure=measure, sizes=sizes)
 
 
 @pytest.mark.parametrize("budget", BUDGET_SECONDS)
@@ -93,6 +95,87 @@ def test_a_night_is_not_spent_on_nothing():
 def test_budget_and_steps_exclude_each_other():
     with pytest.raises(ValidationError, match="not both"):
         hqc.TrainConfig(budget="1h", steps=3)
+
+
+def capped(step_s: float, check_s: float = 0.0) -> Plan:
+    return cap(plan_of("medium"), spent=lambda: 20, measure=lambda _: Speed(step_s, check_s))
+
+
+class TestWithoutABudget:
+    def test_usual_steps_that_fit_are_left_alone(self):
+        assert capped(0.5) == plan_of("medium")
+
+    def test_a_first_model_is_there_after_a_quarter_of_an_hour(self):
+        plan = capped(2.5, check_s=15)
+        assert FEWEST_STEPS < plan.steps < 600
+        assert plan.steps * 2.5 + (plan.checks + 1) * 15 <= 15 * 60 - 20
+        assert "instead of the usual 600: what fits into 15min, with 2.5 s a step" in plan.reasons[-1]
+
+    def test_only_the_number_of_steps_changes(self):
+        usual, plan = plan_of("medium"), capped(2.5)
+        assert plan.model_copy(update={"steps": usual.steps, "checks": usual.checks, "reasons": ()}) == usual
+
+    def test_a_computer_too_slow_is_told_of(self):
+        plan = capped(60.0)
+        assert plan.steps == FEWEST_STEPS
+        assert "it will take longer" in plan.reasons[-1]
+
+    def test_the_run_says_what_more_time_would_bring(self):
+        said = left_out(290, 600)
+        assert "Of the usual 600 steps 290 fitted into 15min" in said
+        assert "--budget 1h trains 4 times as long" in said
+
+    def test_further_runs_of_a_cohort_make_as_many_steps(self):
+        first = capped(2.5)
+        assert take_over(plan_of("medium"), first, sizes=False).steps == first.steps
+        assert take_over(plan_of("medium"), capped(0.1), sizes=False) == plan_of("medium")
+        larger = plan_of("large").model_copy(update={"steps": 700})
+        assert size_of(take_over(plan_of("small"), larger, sizes=True)) == "large"
+
+
+def test_what_takes_long_is_timed_once(monkeypatch):
+    moments = iter([0.0, 20.0])
+    monkeypatch.setattr(budgets.time, "perf_counter", lambda: next(moments))
+    assert seconds_of(lambda _: None) == 20
+
+
+@pytest.fixture
+def slow_computer(monkeypatch) -> list[Plan]:
+    """Each measurement says that hardly a step fits; the plans that were measured."""
+    measured: list[Plan] = []
+
+    def measure(plan: Plan, *_: object) -> Speed:
+        measured.append(plan)
+        return Speed(1000.0, 0.0)
+
+    monkeypatch.setattr(runs, "measure_speed", measure)
+    monkeypatch.setattr(budgets, "FEWEST_STEPS", 3)
+    return measured
+
+
+def test_a_run_with_fewer_steps_is_resumed_with_as_many(tiny_cohort: Path, tmp_path: Path, tiny, slow_computer):
+    config = hqc.TrainConfig(method="full", held_out=1, **tiny.SETTINGS)
+    cohort = hqc.Cohort.open(tiny_cohort)
+
+    def stop(event: dict) -> None:
+        if event["event"] == "progress" and event["step"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(hqc.HQCSegmentError):
+        hqc.finetune(cohort, config=config, out=tmp_path / "run", on_event=stop)
+    slow_computer.clear()
+    resumed = hqc.finetune(cohort, config=config, out=tmp_path / "run", resume=True)
+    assert not slow_computer
+    assert resumed.manifest.training.steps == 3
+    assert "Of the usual 600 steps 3 fitted" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_only_the_first_fold_measures(tiny_cohort: Path, tmp_path: Path, tiny, slow_computer):
+    cohort = hqc.Cohort.open(tiny_cohort).subset(["patient0", "patient1"])
+    config = hqc.TrainConfig(method="full", folds=2, **tiny.SETTINGS)
+    bundle = hqc.finetune(cohort, config=config, out=tmp_path / "run")
+    assert len(slow_computer) == 1
+    assert bundle.manifest.training.steps == 3
 
 
 @pytest.mark.slow
