@@ -134,7 +134,7 @@ class PatchSource:
             _window(channel, starts, size, fill=lowest) for channel, lowest in zip(case.image, case.lowest, strict=True)
         ]
         image = channels[0][None] if len(channels) == 1 else np.stack(channels)
-        label = _window(case.label.astype(np.int32), starts, size, fill=0)
+        label = _window(case.label, starts, size, fill=0).astype(np.int32)
         if len(self._patch) == 2:
             image, label = image[..., 0], label[..., 0]
         return torch.from_numpy(image), torch.from_numpy(label)[None]

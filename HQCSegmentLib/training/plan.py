@@ -260,7 +260,7 @@ def in_stored_units(
             limits = {"low": channel.low + shift, "high": channel.high + shift, "mean": channel.mean + shift}
             channel = channel.model_copy(update=limits)
             reasons.append(
-                f"normalization of {channel.name}: the base model's, moved by {shift:+.0f} as here CT is stored"
+                f"normalization of {channel.name}: the base model's, moved by {shift:+.0f}, as CT is stored here"
             )
         channels.append(channel)
     return preparation.model_copy(update={"channels": tuple(channels)}), reasons
