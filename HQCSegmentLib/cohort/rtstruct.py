@@ -83,6 +83,28 @@ def is_structure_set(path: Path) -> bool:
     return header is not None and header.get("SOPClassUID") == RTSTRUCT_CLASS
 
 
+def open_structure_set(path: Path) -> Dataset:
+    """Read a structure set.
+
+    Raises:
+        InputError: if the file is missing, damaged, or something else.
+    """
+    import pydicom
+
+    if not path.is_file():
+        msg = f"the structure set {path} does not exist."
+        raise InputError(msg)
+    try:
+        dataset = pydicom.dcmread(path)
+    except (pydicom.errors.InvalidDicomError, OSError, ValueError, EOFError) as error:
+        msg = f"{path} cannot be read as DICOM; export the structure set again."
+        raise InputError(msg) from error
+    if dataset.get("Modality") != "RTSTRUCT":
+        msg = f"{path} is not an RT Structure Set (modality {dataset.get('Modality', 'missing')})."
+        raise InputError(msg)
+    return dataset
+
+
 def list_rois(path: Path, *, drawn: bool = False) -> list[str]:
     """Names of all regions of interest in a structure set, in the order of the file.
 
@@ -93,7 +115,7 @@ def list_rois(path: Path, *, drawn: bool = False) -> list[str]:
     Raises:
         InputError: if the file is not an RT Structure Set.
     """
-    structure_set = _read(Path(path))
+    structure_set = open_structure_set(Path(path))
     contoured = {
         int(item.ReferencedROINumber)
         for item in structure_set.get("ROIContourSequence") or []
@@ -146,7 +168,7 @@ def drawn_structures(path: Path, image: Image, *, names: Collection[str] | None 
             image or away from the image that they refer to.
     """
     path = Path(path)
-    structure_set = _read(path)
+    structure_set = open_structure_set(path)
     notes = tuple(check_references(references_in(structure_set), image.series, where=f"{image.name}: {path.name}"))
     contours_by_number = {
         int(item.ReferencedROINumber): item.get("ContourSequence") or []
@@ -170,23 +192,6 @@ def drawn_structures(path: Path, image: Image, *, names: Collection[str] | None 
         _check_frame_of_reference(roi, image, where)
         yield _fill(contours, image, roi_name, where, notes)
         notes = ()
-
-
-def _read(path: Path) -> Dataset:
-    import pydicom
-
-    if not path.is_file():
-        msg = f"the structure set {path} does not exist."
-        raise InputError(msg)
-    try:
-        dataset = pydicom.dcmread(path)
-    except (pydicom.errors.InvalidDicomError, OSError, ValueError, EOFError) as error:
-        msg = f"{path} cannot be read as DICOM; export the structure set again."
-        raise InputError(msg) from error
-    if dataset.get("Modality") != "RTSTRUCT":
-        msg = f"{path} is not an RT Structure Set (modality {dataset.get('Modality', 'missing')})."
-        raise InputError(msg)
-    return dataset
 
 
 def _roi_name(roi: Dataset) -> str:

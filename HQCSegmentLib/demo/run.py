@@ -19,7 +19,7 @@ from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.evaluation.figures import contour_figure
 from HQCSegmentLib.evaluation.metrics import dice_per_structure
-from HQCSegmentLib.evaluation.pictures import data_url
+from HQCSegmentLib.evaluation.pictures import data_url, png
 from HQCSegmentLib.evaluation.templates import render
 from HQCSegmentLib.files import write_json, write_text
 from HQCSegmentLib.imaging import Segmentation
@@ -105,7 +105,7 @@ def run_demo(
         after.append(_dice(new, reference))
         _write(new, out / "results", case.name)
         for title, result in (("base model", old), ("after fine-tuning", new)):
-            picture = contour_figure(
+            figure = contour_figure(
                 labelled.image.array,
                 labelled.image.affine,
                 reference.array,
@@ -113,7 +113,7 @@ def run_demo(
                 result.structures,
                 title=f"{case.name}, synthetic phantom: {title} (solid: reference, dashed: result)",
             )
-            pictures.append((f"{case.name}: {title}", picture))
+            pictures.append((f"{case.name}: {title}", png(figure)))
     return _report(out, base, tuned, _mean(before), _mean(after), pictures)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from HQCSegmentLib import __version__
-from HQCSegmentLib.evaluation.figures import contour_drawing
+from HQCSegmentLib.evaluation.figures import contour_figure
 from HQCSegmentLib.evaluation.observers import ObserverAgreement, observer_agreement
 from HQCSegmentLib.evaluation.pictures import data_url, png
 from HQCSegmentLib.evaluation.statistics import POOR_DICE, Comparison, Spread, StructureSummary
@@ -212,4 +212,4 @@ def _picture(pair: CasePair, row: Comparison) -> Picture:
         f"{row.structure}, case {row.case}: Dice {found.dice:.3f}, surface Dice {found.surface_dice:.3f}, "
         f"HD95 {number(found.hd95_mm, 1)} mm"
     )
-    return Picture(title, contour_drawing(image, affine, labels[0], labels[1], lines, title=title))
+    return Picture(title, contour_figure(image, affine, labels[0], labels[1], lines, title=title))

@@ -36,7 +36,7 @@ def contour_figure(
     structures: Sequence[Structure],
     *,
     title: str,
-) -> bytes:
+) -> Figure:
     """Draw axial, coronal and sagittal slices with contours: reference solid, prediction dashed.
 
     The slices go through the center of the target (GTV) where there is one, else of the largest structure, in
@@ -50,23 +50,7 @@ def contour_figure(
         prediction: Label map of the same shape, or None.
         structures: What to draw, by value and color.
         title: Heading; say here when the patient is synthetic.
-
-    Returns:
-        A PNG file.
     """
-    return png(contour_drawing(image, affine, reference, prediction, structures, title=title))
-
-
-def contour_drawing(
-    image: npt.NDArray,
-    affine: FloatArray,
-    reference: npt.NDArray[np.integer] | None,
-    prediction: npt.NDArray[np.integer] | None,
-    structures: Sequence[Structure],
-    *,
-    title: str,
-) -> Figure:
-    """As `contour_figure`, to be written in any format."""
     from matplotlib.figure import Figure
 
     reorientation = Reorientation.to_ras(affine)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.evaluation.figures import contour_figure
+from HQCSegmentLib.evaluation.pictures import png
 from HQCSegmentLib.files import replacing_folder, write_json
 from HQCSegmentLib.imaging import Image, Structure
 
@@ -78,8 +79,10 @@ def _write(folder: Path, number: int, case: Compared, structures: Sequence[Struc
     for name, shown in pictures.items():
         what = "all structures" if name == f"{number}.png" else weakest
         title = f"{case.case}: {what} (solid: reference, dashed: model)"
-        png = contour_figure(case.image.array, case.image.affine, case.reference, case.prediction, shown, title=title)
-        (folder / name).write_bytes(png)
+        figure = contour_figure(
+            case.image.array, case.image.affine, case.reference, case.prediction, shown, title=title
+        )
+        (folder / name).write_bytes(png(figure))
     last = f"{number}_weakest.png" if weakest else ""
     return HeldOutCase(case.case, case.dice, case.surface_dice, f"{number}.png", weakest, last)
 

@@ -9,10 +9,12 @@ from importlib import resources
 
 from pydantic import BaseModel, ConfigDict
 
-from HQCSegmentLib.imaging.structure import InterpretedType, Structure, Terminology
+from HQCSegmentLib.imaging.structure import Code, InterpretedType, Structure, Terminology
 
-TARGET_TYPES: tuple[InterpretedType, ...] = ("GTV", "CTV", "PTV")
-"""Targets, recognized by the beginning of a name that the catalogue does not know (GTV1, CTV_High)."""
+TARGET_TYPES: dict[str, InterpretedType] = {
+    "GTV": "GTV", "IGTV": "GTV", "CTV": "CTV", "ICTV": "CTV", "PTV": "PTV", "ITV": "",
+}  # fmt: skip
+"""Type by the beginning of a name that the catalogue does not know (GTV1, CTV_High); DICOM has none for an ITV."""
 
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48),
@@ -24,7 +26,17 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
 
 
 class CatalogueEntry(BaseModel):
-    """One structure of the catalogue `structures.json`."""
+    """One structure of the catalogue `structures.json`.
+
+    Attributes:
+        tg263_name: Primary name of TG-263's list (`HQCSegmentLib.naming.tg263`), or a target by its rules.
+        interpreted_type: RT ROI Interpreted Type.
+        color: RGB, 0 to 255.
+        terminology: SNOMED codes; None where not sure.
+        fma: Code of the Foundational Model of Anatomy; None where TG-263 gives none, or gives one that another list of
+            FMA names has for something else (it exchanges left and right adrenals, for example).
+        synonyms: Further spellings that are taken for certain.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,6 +44,7 @@ class CatalogueEntry(BaseModel):
     interpreted_type: InterpretedType
     color: tuple[int, int, int]
     terminology: Terminology | None
+    fma: Code | None
     synonyms: tuple[str, ...]
 
     @property
@@ -52,7 +65,7 @@ def structure_for(name: str, value: int) -> Structure:
 
     Returns:
         The catalogue's TG-263 name, type, color and codes; for an unknown name the name itself, the type by
-        its prefix (GTV, CTV, PTV, else ORGAN), a color by value, and neither TG-263 name nor codes.
+        its prefix (`TARGET_TYPES`, else ORGAN), a color by value, and neither TG-263 name nor codes.
     """
     name = name.strip()
     entry = catalogue().get(key_of(name))
@@ -65,12 +78,17 @@ def structure_for(name: str, value: int) -> Structure:
             tg263_name=entry.tg263_name,
             terminology=entry.terminology,
         )
-    interpreted_type: InterpretedType = "ORGAN"
-    for kind in TARGET_TYPES:
-        if name.upper().startswith(kind):
-            interpreted_type = kind
+    interpreted_type: InterpretedType = next(
+        (kind for beginning, kind in TARGET_TYPES.items() if name.upper().startswith(beginning)), "ORGAN"
+    )
     color = PALETTE[(value - 1) % len(PALETTE)]
     return Structure(value=value, name=name, interpreted_type=interpreted_type, color=color)
+
+
+def fma_code(structure: Structure) -> Code | None:
+    """Code of the Foundational Model of Anatomy for a structure with a TG-263 name; None where not sure."""
+    entry = catalogue().get(key_of(structure.tg263_name or ""))
+    return entry.fma if entry is not None else None
 
 
 @functools.cache

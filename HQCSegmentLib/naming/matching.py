@@ -36,6 +36,9 @@ SIMILAR_ENOUGH = 0.85
 AHEAD = 0.05
 """The best match must be ahead of the next structure by this much."""
 
+FAR_BELOW = SIMILAR_ENOUGH - AHEAD
+"""What is less similar decides nothing."""
+
 SHORTEST = 5
 """Shorter names resemble too many others."""
 
@@ -107,23 +110,30 @@ def _similar(name: str, side: Side | None) -> Proposal:
     """The one structure that is spelt nearly like this, if there is one."""
     nothing = Proposal(name, "", "unknown")
     key = side.base if side is not None else key_of(name)
-    is_derived = not DERIVED_WORDS.isdisjoint(_words(name)) or name.upper().startswith(TARGET_TYPES)
+    is_derived = not DERIVED_WORDS.isdisjoint(_words(name)) or name.upper().startswith(tuple(TARGET_TYPES))
     if len(key) < SHORTEST or is_derived or any(letter.isdigit() for letter in key):
         return nothing
     spellings: dict[str, str] = dict(_one_sided())
     if side is None:
         spellings |= {spelling: entry.tg263_name for spelling, entry in catalogue().items() if not _is_sided(entry)}
-    best: dict[str, float] = {}
+    best: dict[str, tuple[float, str]] = {}
+    matcher = difflib.SequenceMatcher(b=key)
     for spelling, structure in spellings.items():
         # What only adds a word is another structure, not a misspelling.
         if abs(len(spelling) - len(key)) > 2 and (spelling in key or key in spelling):
             continue
-        ratio = difflib.SequenceMatcher(None, key, spelling).ratio()
-        best[structure] = max(ratio, best.get(structure, 0.0))
-    ranked = sorted(best.items(), key=lambda item: -item[1])
-    if not ranked or ranked[0][1] < SIMILAR_ENOUGH or (len(ranked) > 1 and ranked[0][1] - ranked[1][1] < AHEAD):
+        matcher.set_seq1(spelling)
+        # Upper limits that cost less than the ratio itself.
+        if matcher.real_quick_ratio() < FAR_BELOW or matcher.quick_ratio() < FAR_BELOW:
+            continue
+        best[structure] = max((matcher.ratio(), spelling), best.get(structure, (0.0, "")))
+    ranked = sorted(((ratio, spelling, structure) for structure, (ratio, spelling) in best.items()), reverse=True)
+    if not ranked or ranked[0][0] < SIMILAR_ENOUGH:
         return nothing
-    structure = ranked[0][0]
+    ratio, spelt, structure = ranked[0]
+    # A part of the same organ, Esophagus_S, is spelt nearly alike and no rival.
+    if any(ratio - other < AHEAD and spelt not in spelling for other, spelling, _ in ranked[1:]):
+        return nothing
     if not structure.endswith("_"):
         return Proposal(name, structure, "similar")
     return Proposal(name, structure + side.letter, "similar") if side is not None else Proposal(name, "", "no side")

@@ -6,9 +6,10 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from HQCSegmentLib.naming.catalogue import CatalogueEntry, catalogue, key_of
+from HQCSegmentLib.naming.catalogue import catalogue, key_of
 from HQCSegmentLib.naming.matching import propose
 from HQCSegmentLib.naming.short_names import LONGEST
+from HQCSegmentLib.naming.tg263 import is_listed, listed_names
 
 _ALLOWED = re.compile(r"[A-Za-z0-9_~^!+\-&.]+")
 """Characters of a TG-263 name."""
@@ -16,8 +17,8 @@ _ALLOWED = re.compile(r"[A-Za-z0-9_~^!+\-&.]+")
 _TARGET = re.compile(r"z?(GTV|CTV|ITV|IGTV|ICTV|PTV)!?(n|p|sb|par|v|vas)?\d*([-+]\d+)?(_[A-Za-z0-9]+)*~?(\^.+)?")
 """Targets: kind, classifier, number, and dose or other parts after underscores (TG-263, section 8)."""
 
-_PLANNING_RISK = re.compile(r"(?P<organ>.+)_PRV(\d\d?)?")
-"""Planning organ at risk volumes: the organ, and the margin in millimetres."""
+_PLANNING_RISK = re.compile(r"(?P<organ>.+)_PRV(\d\d?)?(?P<side>_[LR])?")
+"""Planning organ at risk volumes: the organ, the margin in millimetres, and the side."""
 
 NEAR_ENOUGH = 0.55
 """Least similarity (difflib's ratio) of a name that is suggested."""
@@ -39,12 +40,12 @@ class NameCheck:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the name is one of TG-263, as far as the catalogue goes."""
+        """Whether the name is one of TG-263."""
         return not self.problems
 
 
 def check_name(name: str) -> NameCheck:
-    """Compare a name with TG-263: its characters and length, known structures, targets, and PRVs.
+    """Compare a name with TG-263: its characters and length, the list of names, targets, and PRVs.
 
     Args:
         name: As a planning system has it.
@@ -56,9 +57,11 @@ def check_name(name: str) -> NameCheck:
         problems.append("it holds characters other than letters, digits and _ ~ ^ ! + - & .")
     core = name.removeprefix("z").removesuffix("~").partition("^")[0]
     risk = _PLANNING_RISK.fullmatch(core)
-    known = _by_name().get(risk["organ"] if risk else core)
-    if known is not None or _TARGET.fullmatch(name):
+    organ = f"{risk['organ']}{risk['side'] or ''}" if risk else core
+    if is_listed(core) or is_listed(organ) or _TARGET.fullmatch(name):
         return NameCheck(name, tuple(problems), "")
+    if core in listed_names():
+        return NameCheck(name, (*problems, "the x in it stand for digits: PRV05, not PRVxx."))
     proposal = propose([name])[0]
     if proposal.match == "no side":
         return NameCheck(name, (*problems, "the side is missing; add _L or _R."))
@@ -68,16 +71,13 @@ def check_name(name: str) -> NameCheck:
     elif proposal.is_certain:
         problems.append(f"its name in TG-263 is {suggestion}.")
     else:
-        problems.append("it is not among the known names of TG-263.")
+        problems.append("it is not among the names of TG-263.")
     return NameCheck(name, tuple(problems), suggestion)
 
 
-def _by_name() -> dict[str, CatalogueEntry]:
-    return {entry.tg263_name: entry for entry in catalogue().values()}
-
-
 def _nearest(name: str) -> str:
-    """The TG-263 name that is spelt most alike; of one-sided ones only those of the same side."""
-    spellings = {spelling: entry.tg263_name for spelling, entry in catalogue().items()}
+    """The TG-263 name that is spelt most alike."""
+    spellings = {key_of(listed): listed for listed in listed_names()}
+    spellings |= {spelling: entry.tg263_name for spelling, entry in catalogue().items()}
     found = difflib.get_close_matches(key_of(name), list(spellings), n=1, cutoff=NEAR_ENOUGH)
     return spellings[found[0]] if found else ""

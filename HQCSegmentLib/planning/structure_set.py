@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from HQCSegmentLib import __version__
+from HQCSegmentLib.cohort.rtstruct import open_structure_set
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.dicom_reference import SeriesReference
-from HQCSegmentLib.imaging.structure import Structure
-from HQCSegmentLib.naming import LONGEST, short_name
+from HQCSegmentLib.imaging.structure import Code, Structure
+from HQCSegmentLib.naming import LONGEST, fma_code, short_name
 from HQCSegmentLib.planning.dicom_source import MANUFACTURER, SERIES_DESCRIPTION, read_header
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class NewRoi:
         observation.ROIObservationLabel = short_name(name, taken=taken)
         observation.RTROIInterpretedType = self.structure.interpreted_type
         observation.ROIInterpreter = ""
+        code = fma_code(self.structure)
+        if code is not None:
+            observation.RTROIIdentificationCodeSequence = [_code_item(code)]
         observations.append(observation)
 
         if self.contours:
@@ -134,19 +138,11 @@ def existing_structure_set(path: Path, series: SeriesReference, *, name: str) ->
     Raises:
         InputError: if it is no structure set of the patient and frame of reference of the images.
     """
-    import pydicom
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ImplicitVRLittleEndian
 
     source = read_header(series, 0)
-    try:
-        dataset = pydicom.dcmread(path)
-    except (pydicom.errors.InvalidDicomError, OSError, ValueError, EOFError) as error:
-        msg = f"{name}: {path} cannot be read as DICOM, so nothing can be added to it; export the structure set again."
-        raise InputError(msg) from error
-    if dataset.get("Modality") != "RTSTRUCT":
-        msg = f"{name}: {path} is not an RT Structure Set, so nothing can be added to it."
-        raise InputError(msg)
+    dataset = open_structure_set(path)
     if str(dataset.get("PatientID") or "") != str(source.get("PatientID") or ""):
         msg = f"{name}: the structure set {path.name} and the images have different Patient IDs; nothing was added."
         raise InputError(msg)
@@ -256,6 +252,17 @@ def _refer_to(frame: Dataset, series: SeriesReference, study_uid: str, image_cla
             image.ReferencedSOPClassUID = image_class
             image.ReferencedSOPInstanceUID = uid
             known.ContourImageSequence.append(image)
+
+
+def _code_item(code: Code) -> Dataset:
+    """Item of a code sequence (PS3.3 8.8)."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme
+    item.CodeMeaning = code.meaning
+    return item
 
 
 def _free(taken: list[int], wanted: int) -> int:

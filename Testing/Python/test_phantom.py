@@ -9,6 +9,7 @@ from HQCSegmentLib.demo.anatomy import STRUCTURE_NAMES
 from HQCSegmentLib.demo.cohort import write_cohort
 from HQCSegmentLib.demo.phantom import HOSPITAL_A, HOSPITAL_B, SHAPE, phantom_patient
 from HQCSegmentLib.evaluation.figures import contour_figure
+from HQCSegmentLib.evaluation.pictures import png
 from HQCSegmentLib.imaging.dicom_series import read_series
 from HQCSegmentLib.planning.structure_names import structure_for
 
@@ -99,7 +100,7 @@ def test_a_figure_is_drawn_with_and_without_prediction():
     patient = phantom_patient(seed=1, hospital=HOSPITAL_A)
     structures = [structure_for(name, value) for value, name in STRUCTURE_NAMES.items()]
     for prediction in (None, np.roll(patient.labels, 1, axis=0), np.zeros_like(patient.labels)):
-        png = contour_figure(
+        figure = contour_figure(
             patient.image, patient.affine, patient.labels, prediction, structures, title="synthetic phantom"
         )
-        assert png.startswith(b"\x89PNG")
+        assert png(figure).startswith(b"\x89PNG")

@@ -19,6 +19,7 @@ from HQCSegmentLib.cohort.rtstruct import drawn_structures, list_rois, read_stru
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, Segmentation, Structure, read_image
 from HQCSegmentLib.imaging.dicom_series import read_series
+from HQCSegmentLib.naming import structure_for
 from HQCSegmentLib.planning.contours import outlines
 from HQCSegmentLib.planning.rtstruct import write_rtstruct
 
@@ -115,6 +116,16 @@ def test_the_file_says_that_it_is_automatic_unapproved_and_for_research(tmp_path
     assert list(dataset.ROIContourSequence[0].ROIDisplayColor) == [70, 160, 255]
     coordinates = [c for roi in dataset.ROIContourSequence for item in roi.ContourSequence for c in item.ContourData]
     assert max(len(str(value.original_string)) for value in coordinates) <= 16
+
+
+def test_structures_are_identified_by_their_code_of_fma_where_it_is_sure(tmp_path, segmentation, dicom_errors):
+    structures = (structure_for("Kidney_L", 1), structure_for("GTV", 2), structure_for("Glnd_Adrenal_R", 3))
+    write_rtstruct(tmp_path / "RTSTRUCT.dcm", dataclasses.replace(segmentation, structures=structures))
+    kidney, *others = pydicom.dcmread(tmp_path / "RTSTRUCT.dcm").RTROIObservationsSequence
+    (code,) = kidney.RTROIIdentificationCodeSequence
+    assert (code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning) == ("7205", "FMA", "left kidney")
+    assert all("RTROIIdentificationCodeSequence" not in other for other in others)
+    assert dicom_errors(tmp_path / "RTSTRUCT.dcm") == []
 
 
 def test_contours_are_closed_planar_and_numbered_from_one(tmp_path, segmentation):

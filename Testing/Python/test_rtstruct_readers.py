@@ -422,7 +422,7 @@ class TestAddingToAStructureSet:
                 write_rtstruct(small.rtstruct, other, existing=clinical)
         (tmp_path / "text.dcm").write_text("text")
         for wrong in (tmp_path / "text.dcm", next(small.ct.iterdir())):
-            with pytest.raises(InputError, match="nothing can be added"):
+            with pytest.raises(InputError, match=r"cannot be read as DICOM|is not an RT Structure Set"):
                 write_rtstruct(small.rtstruct, small.segmentation, existing=wrong)
 
 

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from HQCSegmentLib.naming import check_name, short_name, short_names
+from HQCSegmentLib.naming.tg263 import listed_names
 from HQCSegmentLib.planning.structure_names import PALETTE, catalogue, structure_for
 
+LUNG_LOBES = {"Lung_LUL": "L", "Lung_LLL": "L", "Lung_RUL": "R", "Lung_RML": "R", "Lung_RLL": "R"}
 ENTRIES = list({entry.tg263_name: entry for entry in catalogue().values()}.values())
 
 
@@ -41,8 +43,11 @@ def test_a_side_is_never_guessed(name):
 
 @pytest.mark.parametrize(
     ("name", "interpreted_type"),
-    [("GTV1", "GTV"), ("CTV_High", "CTV"), ("ptv 60", "PTV"), ("Leber", "ORGAN"), ("zz", "ORGAN")],
-)
+    [
+        ("GTV1", "GTV"), ("CTV_High", "CTV"), ("ptv 60", "PTV"), ("iGTV", "GTV"), ("ITV_Lung", ""), ("Leber", "ORGAN"),
+        ("zz", "ORGAN"),
+    ],
+)  # fmt: skip
 def test_unknown_names_are_kept(name, interpreted_type):
     structure = structure_for(name, 2)
     assert structure.name == name
@@ -61,7 +66,7 @@ def test_sides_in_name_and_code_agree():
             words = synonym.lower().replace("_", " ").split()
             sides = {"left": "L", "lt": "L", "l": "L", "right": "R", "rt": "R", "r": "R"}
             found = {sides[word] for word in words if word in sides}
-            assert found <= {entry.tg263_name[-1]}, synonym
+            assert found <= {LUNG_LOBES.get(entry.tg263_name, entry.laterality)}, synonym
 
 
 def test_left_and_right_share_their_codes():
@@ -75,6 +80,49 @@ def test_no_two_structures_share_a_color_or_a_long_name():
     colors = [entry.color for entry in ENTRIES]
     assert len(set(colors)) == len(colors)
     assert all(len(entry.tg263_name) <= 16 for entry in ENTRIES)
+
+
+def test_every_name_is_one_of_the_published_list():
+    """Targets with a classifier (GTVp) are names by the report's rules, and in no list."""
+    for entry in ENTRIES:
+        listed = listed_names().get(entry.tg263_name)
+        assert listed is not None or entry.tg263_name in ("GTVn", "GTVp"), entry.tg263_name
+        if listed is not None:
+            is_target = listed.target_type == "Target"
+            assert is_target == (entry.interpreted_type in ("GTV", "CTV", "PTV", "")), entry.tg263_name
+            assert structure_for(listed.reverse_order_name, 1).tg263_name == entry.tg263_name
+
+
+def test_the_published_list_is_whole_and_keeps_its_own_rules():
+    names = list(listed_names())
+    assert len(names) == 717
+    assert len({name.casefold() for name in names}) == 717
+    assert all(1 <= len(name) <= 16 and name == name.strip() for name in names)
+    # The list has one slip: a small letter l in place of a capital I.
+    for name in names:
+        if name.endswith("_L"):
+            partner = name[:-1] + "R"
+            assert partner in listed_names() or name in ("LN_Iliac_Int_L", "VB_L"), name
+
+
+def test_a_code_of_fma_says_the_side_of_its_structure_and_is_used_once():
+    coded = [entry for entry in ENTRIES if entry.fma is not None]
+    assert len(coded) > 150
+    assert len({entry.fma.value for entry in coded}) == len(coded)
+    for entry in coded:
+        side = LUNG_LOBES.get(entry.tg263_name, entry.laterality)
+        if side and entry.tg263_name != "Lung_RML":  # it is the only middle lobe
+            assert {"L": "left", "R": "right"}[side] in entry.fma.meaning, entry.tg263_name
+        assert entry.fma.scheme == "FMA"
+        assert entry.fma.value.isdigit()
+
+
+@pytest.mark.parametrize(
+    "name", ["Glnd_Adrenal_L", "Glnd_Adrenal_R", "Ovaries", "SeminalVes", "V_Jugular_Int_L", "V_Jugular_Int_R"]
+)
+def test_codes_that_the_list_has_for_something_else_are_left_empty(name):
+    """It exchanges the adrenals and the jugular veins, and has the code of the bronchus for the ovaries."""
+    assert next(entry for entry in ENTRIES if entry.tg263_name == name).fma is None
 
 
 def test_no_spelling_belongs_to_two_structures():
@@ -122,8 +170,11 @@ def test_lateral_structures_say_their_side_in_name_and_laterality():
 
 @pytest.mark.parametrize(
     "name",
-    ["Kidney_L", "SpinalCord_PRV05", "GTVp1", "CTV_High", "PTV_6000", "PTV!_5400", "zPTV_Low", "Heart~", "Liver^Dr"],
-)
+    [
+        "Kidney_L", "SpinalCord_PRV05", "GTVp1", "CTV_High", "PTV_6000", "PTV!_5400", "zPTV_Low", "Heart~", "Liver^Dr",
+        "OpticNrv_PRV03_L", "Bolus_10mm", "Lungs-GTV", "CN_VII_L", "LN_Neck_IB_R", "E-PTV_5000", "Hypothalmus",
+    ],
+)  # fmt: skip
 def test_names_of_tg263_are_valid(name):
     assert check_name(name).is_valid, check_name(name)
 
@@ -134,11 +185,14 @@ def test_names_of_tg263_are_valid(name):
         ("kidney_l", "Kidney_L", "spelt Kidney_L"),
         ("Lt Parotid", "Parotid_L", "is Parotid_L"),
         ("Spinal Cord", "SpinalCord", "characters other than"),
-        ("Brainstm", "Brainstem", "not among the known"),
-        ("Oesophagus_upper", "Esophagus", "not among the known"),
+        ("Brainstm", "Brainstem", "not among the names"),
+        ("Oesophagus_upper", "Esophagus", "not among the names"),
         ("Parotid", "", "side is missing"),
         ("Femur_Head_and_Neck_L", "Femur_Head_L", "21 characters"),
-        ("Qqqqqqqq", "", "not among the known"),
+        ("Hypothalamus", "Hypothalmus", "is Hypothalmus"),
+        ("cn_vii_l", "CN_VII_L", "spelt CN_VII_L"),
+        ("Brainstem_PRVxx", "", "stand for digits"),
+        ("Qqqqqqqq", "", "not among the names"),
     ],
 )
 def test_other_names_are_told_the_nearest_right_one(name, suggestion, words):
