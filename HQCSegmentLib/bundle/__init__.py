@@ -1,7 +1,18 @@
 """The model on disk."""
 
 from HQCSegmentLib.bundle.bundle import Bundle
+from HQCSegmentLib.bundle.ensembles import check_same, common_manifest, join
 from HQCSegmentLib.bundle.manifest import RESEARCH_USE, Inference, Manifest, TrainingSummary
 from HQCSegmentLib.bundle.postprocessing import PostProcessing
 
-__all__ = ["RESEARCH_USE", "Bundle", "Inference", "Manifest", "PostProcessing", "TrainingSummary"]
+__all__ = [
+    "RESEARCH_USE",
+    "Bundle",
+    "Inference",
+    "Manifest",
+    "PostProcessing",
+    "TrainingSummary",
+    "check_same",
+    "common_manifest",
+    "join",
+]

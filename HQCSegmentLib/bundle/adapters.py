@@ -116,7 +116,7 @@ class Adapter:
         network = with_updates(manifest, method, self.tensors, base=base, name="the adapter")
         return Bundle.write(
             Path(out),
-            manifest={name: getattr(manifest, name) for name in Manifest.model_fields if name != "weights_sha256"},
+            manifest=manifest.without_checksums(),
             state=qpg.merge(network).state_dict(),
             adapter=self.tensors,
             adapter_config=self.description.method,

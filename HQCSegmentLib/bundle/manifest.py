@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from HQCSegmentLib.bundle.postprocessing import PostProcessing
 from HQCSegmentLib.cohort import Fingerprint, Preprocessing
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec
+
+Checksum = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 RESEARCH_USE = "Research use only. Not a medical device; not for clinical decisions."
 
@@ -60,7 +62,10 @@ class Manifest(BaseModel):
     postprocessing: dict[str, PostProcessing] = Field(
         default_factory=dict, description="what is done to structures after the network, by name"
     )
-    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of model.safetensors")
+    weights_sha256: Checksum = Field(description="SHA-256 of model.safetensors")
+    further_weights_sha256: tuple[Checksum, ...] = Field(
+        default=(), description="of an ensemble: SHA-256 of member2.safetensors, member3.safetensors, ..."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
@@ -74,6 +79,16 @@ class Manifest(BaseModel):
             msg = f"{len(self.preprocessing.channels)} channels for a network that takes {self.network.in_channels}"
             raise ValueError(msg)
         return self
+
+    def without_checksums(self) -> dict[str, Any]:
+        """Fields by name, as `Bundle.write` takes them."""
+        names = [name for name in type(self).model_fields if name not in ("weights_sha256", "further_weights_sha256")]
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def members(self) -> int:
+        """Networks whose scores are averaged; 1 unless the model is an ensemble."""
+        return 1 + len(self.further_weights_sha256)
 
     @property
     def names(self) -> dict[int, str]:

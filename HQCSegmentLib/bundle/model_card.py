@@ -19,6 +19,8 @@ def model_card(manifest: Manifest) -> str:
         f"- Method: {METHODS.get(training.method, training.method)}.",
         f"- {training.trainable_numbers:,} of {training.network_numbers:,} numbers were trained.",
     ]
+    if manifest.members > 1:
+        made.append(f"- Ensemble: the scores of {manifest.members} networks of this kind are averaged.")
     if training.method == "imported":
         made = ["- Imported from a model of another tool, which was trained there: see what its makers say of it."]
     rows = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from HQCSegmentLib.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from HQCSegmentLib.cohort import Cohort, Split
+    from HQCSegmentLib.training.events import Event
 
 
 @options_of(TrainConfig)
@@ -41,6 +43,9 @@ def train(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Keep no prepared images on disk for further runs.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write curves for TensorBoard, into RUN/tensorboard.")
+    ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
     settings: dict[str, Any],
 ) -> None:
@@ -58,17 +63,26 @@ def train(
     parts = _parts(opened, splits, resume=resume, out=out)
     # Takes seconds to import, which a mistyped folder need not wait for.
     from HQCSegmentLib.training import finetune
+    from HQCSegmentLib.training.tensorboard import TensorBoard
 
     # Of several processes that torchrun started, the first one tells.
     leads = os.environ.get("RANK", "0") == "0"
-    with showing("training", as_json=json_events) if leads else silence() as show:
+    with ExitStack() as open_now:
+        show = open_now.enter_context(showing("training", as_json=json_events) if leads else silence())
+        curves = open_now.enter_context(TensorBoard(out / "tensorboard")) if tensorboard and leads else None
+
+        def tell(event: Event) -> None:
+            show(_local(event, out))
+            if curves is not None:
+                curves(event)
+
         bundle = finetune(
             opened,
             base=base,
             config=chosen,
             out=out,
             resume=resume,
-            on_event=lambda e: show(_local(e, out)),
+            on_event=tell,
             parts=parts,
             cache=not no_cache,
         )
@@ -86,7 +100,11 @@ def train(
         for name, dice in folds["mean_dice"].items():
             spread = folds["deviation"][name]
             screen.print(f"  {name}: held-out Dice {dice:.3f} ± {spread:.3f} over {len(folds['splits'])} folds")
-    screen.print(f"Model: {bundle.path}\nReport: {out / 'report.html'}")
+    size = f"{bundle.size / 1e6:,.1f} MB"
+    if bundle.manifest.members > 1:
+        number = bundle.manifest.members
+        size += f", an ensemble of {number} networks, which segments in about {number} times the time of one"
+    screen.print(f"Model: {bundle.path} ({size})\nReport: {out / 'report.html'}")
 
 
 def _parts(cohort: Cohort, splits: Path | None, *, resume: bool, out: Path) -> Split | None:

@@ -43,7 +43,7 @@ def write_training_report(run: Path, manifest: Manifest) -> None:
         folds=_fold_courses(run) if folds else [],
         outlook=next((event["message"] for event in reversed(events) if event["event"] == "outlook"), ""),
         warnings=list(dict.fromkeys(event["message"] for event in events if event["event"] == "warning")),
-        curve=_course(events),
+        curve=_course(events) if any(event["event"] == "progress" for event in events) else None,
         reasons=settings["plan"]["reasons"],
         settings=json.dumps(settings["config"], indent=2, ensure_ascii=False),
         versions=_versions(),

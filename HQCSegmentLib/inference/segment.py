@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from HQCSegmentLib.bundle import Bundle
+from HQCSegmentLib.bundle import Bundle, check_same
 from HQCSegmentLib.cohort import LabelMap, Prepared, prepare, restore_planes
 from HQCSegmentLib.devices import choose_device
-from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Segmentation
 from HQCSegmentLib.inference.body import body_box, with_surroundings
 from HQCSegmentLib.inference.confidence import ExpectedDice
@@ -166,24 +165,19 @@ class _Members:
         Raises:
             InputError: if they do not, or the engine is not installed.
         """
+        check_same(bundles)
         first = bundles[0].manifest
-        for bundle in bundles[1:]:
-            other = bundle.manifest
-            for what in ("labels", "preprocessing", "inference"):
-                if getattr(first, what) != getattr(other, what):
-                    msg = f"{bundle.path} cannot be averaged with {bundles[0].path}: they have other {what}."
-                    raise InputError(msg)
         networks: list[NetworkScorer] = []
         scorers: list[Scorer] = []
-        for bundle in bundles:
+        for network in (network for bundle in bundles for network in bundle.networks):
             if config.engine == "torch":
-                networks.append(NetworkScorer(bundle.network.to(choose_device(device))))
+                networks.append(NetworkScorer(network.to(choose_device(device))))
                 scorers.append(networks[-1])
             else:
                 scorers.append(
                     compiled_scorer(
                         config.engine,
-                        bundle.network.to("cpu"),
+                        network.to("cpu"),
                         window=first.inference.window,
                         channels=len(first.preprocessing.channels),
                     )

@@ -24,6 +24,7 @@ ClassWeights = Literal["equal", "rare"]
 Schedule = Literal["cosine", "onecycle", "constant"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Augmentation = Literal["usual", "strong"]
+AfterFolds = Literal["all", "ensemble", "average"]
 Budget = Literal["15min", "1h", "overnight"]
 
 BUDGET_SECONDS: dict[Budget, float] = {"15min": 15 * 60, "1h": 3600, "overnight": 10 * 3600}
@@ -177,11 +178,19 @@ class TrainConfig(BaseModel):
         description="hold out every patient once, in so many runs, then train on all (cross-validation; as many folds "
         "as patients: leave-one-out)",
     )
+    after_folds: AfterFolds = Field(
+        default="all",
+        description="the model of a run with folds; all: trained on all patients in a last run; ensemble: the models "
+        "of the folds, whose scores are averaged; average: the base with the mean of what the folds have trained",
+    )
 
     @model_validator(mode="after")
-    def _one_of_steps_and_budget(self) -> TrainConfig:
+    def _consistent(self) -> TrainConfig:
         if self.budget is not None and self.steps is not None:
             msg = "a budget sets the steps; give --budget or --steps, not both"
+            raise ValueError(msg)
+        if self.after_folds != "all" and self.folds is None:
+            msg = "without folds there is nothing to put together; give --folds, too"
             raise ValueError(msg)
         return self
 

@@ -14,6 +14,8 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
+from HQCSegmentLib.training.fold_models import check_possible, put_together
+from HQCSegmentLib.training.judging import mean_scores
 from HQCSegmentLib.training.run import finetune, finish
 
 SUMMARY = "folds.json"
@@ -32,11 +34,13 @@ def cross_validate(
 ) -> Bundle:
     """Train once for every fold in `out/fold1`, `out/fold2`, ..., and then on all cases in `out` itself.
 
+    With `config.after_folds` the models of the folds are put together in place of the last run.
+
     With fewer patients than folds each patient is held out alone; a single one is only trained on. A resumed run goes
     on with the fold that it was interrupted in.
 
     Returns:
-        The bundle that was trained on all cases; how good it is, is told by `folds.json`.
+        The bundle that was trained on all cases, or all folds' together; how good it is, is told by `folds.json`.
 
     Raises:
         InputError: if `held_out` was asked for too, `out` holds a run already, or as `finetune`.
@@ -47,10 +51,14 @@ def cross_validate(
     if not resume and any((out / name).exists() for name in (SUMMARY, "config.json")):
         msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
         raise InputError(msg)
+    if base is not None and not isinstance(base, Bundle):
+        base = Bundle.open(base)
+    check_possible(config, from_base=base is not None)
     parts = folds(cohort.cases, number=config.folds or 2, seed=config.seed)
     if not parts:
         # The run says itself that nothing judges it.
-        config = config.model_copy(update={"folds": None})
+        config = config.model_copy(update={"folds": None, "after_folds": "all"})
+    runs = len(parts) + (config.after_folds == "all")
 
     def run(part: Split, folder: Path, *, on_event: OnEvent | None) -> Bundle:
         # The first fold measures how much fits into its share of the time; the others do as much.
@@ -61,7 +69,7 @@ def cross_validate(
             "on_event": on_event,
             "parts": part,
             "cache": cache,
-            "budget_share": 1 / (len(parts) + 1),
+            "budget_share": 1 / runs,
             "measured_in": first if parts and folder != first else None,
         }
         return finish(cohort, out=folder, **options) if resume else finetune(cohort, out=folder, **options)
@@ -76,8 +84,18 @@ def cross_validate(
         bundle = run(part, folder, on_event=_within(on_event, number))
         dice.append(bundle.manifest.training.held_out_dice)
         _write_summary(out, config, parts, dice)
-    everything = Split(training=tuple(case.name for case in cohort.cases), held_out=())
-    return run(everything, out, on_event=on_event)
+    everything = tuple(case.name for case in cohort.cases)
+    if config.after_folds == "all":
+        return run(Split(training=everything, held_out=()), out, on_event=on_event)
+    return put_together(
+        [out / f"fold{number}" for number in range(1, len(parts) + 1)],
+        out,
+        base=base,
+        config=config,
+        cases=everything,
+        dice=mean_scores(dice),
+        on_event=on_event,
+    )
 
 
 def _within(on_event: OnEvent | None, number: int) -> OnEvent | None:

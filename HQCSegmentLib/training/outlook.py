@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from HQCSegmentLib.evaluation.training_report import read_events
 from HQCSegmentLib.training.budget import CAP
-from HQCSegmentLib.training.config import BUDGET_SECONDS
+from HQCSegmentLib.training.config import BUDGET_SECONDS, TrainConfig
+from HQCSegmentLib.training.plan import usual_steps
+from HQCSegmentLib.training.record import recorded_plan
 
 RISING = 0.01
 """Gain of mean held-out Dice in the last third of the steps from which more steps look worth while; single runs differ
@@ -15,6 +19,31 @@ by about as much."""
 
 FALLING = 0.05
 """The same for the training loss: the part by which it fell."""
+
+
+def outlook_of_run(out: Path, config: TrainConfig, *, from_base: bool) -> str:
+    """What more time would bring to a run.
+
+    Args:
+        out: Its folder, with record and events; where folds were held out, they tell how Dice went.
+        config: Its settings.
+        from_base: Whether it started from a base.
+    """
+    runs = [read_events(path) for path in (out / "events.jsonl", *sorted(out.glob("fold*/events.jsonl")))]
+    losses = [{event["step"]: event["loss"] for event in events if event["event"] == "progress"} for events in runs]
+    dice = [
+        {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"}
+        for events in (runs[1:] or runs)
+    ]
+    common = set.intersection(*(set(one) for one in dice))
+    course = outlook(
+        {step: float(np.mean([one[step] for one in dice])) for step in common},
+        # The folds' models put together have no course of their own.
+        next((one for one in losses if one), {}),
+    )
+    steps, usual = recorded_plan(out).steps, usual_steps(from_base=from_base)
+    is_capped = config.steps is None and config.budget is None and steps < usual
+    return f"{left_out(steps, usual)} {course}" if is_capped else course
 
 
 def left_out(steps: int, usual: int) -> str:

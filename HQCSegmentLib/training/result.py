@@ -14,12 +14,12 @@ from HQCSegmentLib import qpg
 from HQCSegmentLib.bundle import Bundle, TrainingSummary
 from HQCSegmentLib.cohort import Fingerprint, Split
 from HQCSegmentLib.evaluation.held_out import Compared, write_held_out
-from HQCSegmentLib.evaluation.training_report import read_events, write_training_report
+from HQCSegmentLib.evaluation.training_report import write_training_report
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog
 from HQCSegmentLib.training.judging import Judgement, chosen_postprocessing, judge, mean_scores
-from HQCSegmentLib.training.outlook import left_out, outlook
-from HQCSegmentLib.training.plan import Plan, usual_steps
+from HQCSegmentLib.training.outlook import outlook_of_run
+from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
 
@@ -73,21 +73,6 @@ class Run:
         if compared:
             write_held_out(self.out, compared, self.plan.labels)
 
-    def _outlook(self) -> str:
-        events = read_events(self.out / "events.jsonl")
-        losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
-        # Where folds were held out, they tell how Dice went.
-        folds = [read_events(path) for path in self.out.glob("fold*/events.jsonl")]
-        told = [
-            {event["step"]: event["mean_dice"] for event in run if event["event"] == "held-out"}
-            for run in folds or [events]
-        ]
-        common = set.intersection(*(set(dice) for dice in told))
-        course = outlook({step: float(np.mean([dice[step] for dice in told])) for step in common}, losses)
-        usual = usual_steps(from_base=self.base_weights is not None)
-        is_capped = self.config.steps is None and self.config.budget is None and self.plan.steps < usual
-        return f"{left_out(self.plan.steps, usual)} {course}" if is_capped else course
-
     def finish(self, step: int) -> Bundle:
         """Merge what the method generates, judge, and write bundle and report.
 
@@ -105,7 +90,9 @@ class Run:
             dice = self._tell(step, found)
         if self.team.leads:
             self._write_held_out(found)
-            self.log.emit("outlook", message=self._outlook())
+            self.log.emit(
+                "outlook", message=outlook_of_run(self.out, self.config, from_base=self.base_weights is not None)
+            )
         summary = TrainingSummary(
             method=self.config.method,
             cases=len(self.parts.training),

@@ -109,7 +109,9 @@ def finetune(
     used = cohort.subset((*parts.training, *parts.held_out))
     read = {case.name: case.read(cohort.structures) for case in used.cases}
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
-    measured = fingerprint(training, channels=cohort.channels, structures=cohort.structures)
+    # Models that are to be averaged must be prepared for alike, as nnU-Net does it for its folds.
+    alike = training if config.after_folds == "all" else [*read.values()]
+    measured = fingerprint(alike, channels=cohort.channels, structures=cohort.structures)
     plan = make_plan(config, base, measured, cohort.structures)
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
