@@ -73,6 +73,20 @@ def test_torchscript_computes_the_same(ct_model: hqc.Bundle, tmp_path: Path):
     assert [one["name"] for one in about["labels"]] == ["Body", "Bone"]
 
 
+@pytest.mark.slow
+def test_onnx_computes_the_same(ct_model: hqc.Bundle, tmp_path: Path):
+    import onnxruntime
+
+    export(ct_model, "onnx", tmp_path / "model.onnx")
+    images = torch.randn(1, 1, 32, 32, 32)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = logits(ct_model.build(), images)
+    found = session.run(["logits"], {"images": images.numpy()})[0]
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-4)
+    assert json.loads((tmp_path / "model.onnx.json").read_text())["inference"]["window"] == [32, 32, 32]
+
+
 def test_what_is_there_is_not_replaced(ct_model: hqc.Bundle, tmp_path: Path):
     (tmp_path / "there").write_text("thesis")
     with pytest.raises(InputError, match="there already"):

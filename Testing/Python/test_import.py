@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import ssl
+import subprocess
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -268,6 +270,35 @@ def test_another_file_than_the_listed_one_is_removed(shop: Shop, tmp_path: Path)
     with pytest.raises(WorkError, match="checksum differs"):
         download_model("spleen_ct", tmp_path / "kept")
     assert not list((tmp_path / "kept").iterdir())
+
+
+@pytest.fixture
+def certified(shop: Shop, tool: Callable[[str], str], tmp_path: Path) -> tuple[str, Path]:
+    """The server speaks TLS; its address, and the certificate that it shows."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-out", str(certificate), "-keyout", str(key)]
+    subprocess.run([tool("openssl"), *words, *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    shop.server.socket = context.wrap_socket(shop.server.socket, server_side=True)
+    return f"https://localhost:{shop.server.server_port}/spleen.zip", certificate
+
+
+def test_https_needs_a_certificate_that_is_trusted(
+    shop: Shop, certified: tuple[str, Path], tmp_path: Path, monkeypatch
+):
+    address, certificate = certified
+    checksum = hashlib.sha1(shop.files["/spleen.zip"]).hexdigest()
+    monkeypatch.setattr("HQCSegmentLib.bundle.importing.download.ATTEMPTS", 1)
+    with pytest.raises(WorkError, match="certificate verify failed"):
+        download(address, tmp_path / "file.zip", checksum=checksum)
+    assert not (tmp_path / "file.zip").exists()
+    # The authority of the hospital.
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    download(address, tmp_path / "file.zip", checksum=checksum)
+    assert (tmp_path / "file.zip").read_bytes() == shop.files["/spleen.zip"]
 
 
 def test_a_proxy_is_used(shop: Shop, tmp_path: Path, monkeypatch):

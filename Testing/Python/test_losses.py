@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monai.losses import DiceCELoss
 from torch import Tensor
 
-from HQCSegmentLib.training.losses import make_loss, merge_unknown
+from HQCSegmentLib.training.losses import make_loss, merge_unknown, rare_weights, supervised
 
 SIZE = (3, 4, 5)
 
@@ -121,3 +121,46 @@ def test_a_better_prediction_costs_less():
     costs = [float(make_loss("dice_ce")(part * sure_of(labels), labels, known)) for part in (0, 0.02, 0.05, 1)]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_miss_costs_more_than_a_false_voxel_with_tversky():
+    """Of a small structure; of one that fills half of the image the two are the same."""
+    labels = torch.zeros((1, 1, 4, 4, 32), dtype=torch.int64)
+    labels[..., :2] = 1
+    sure = torch.full((1, 2, 4, 4, 32), -4.0)
+
+    def cost(wrong: slice) -> float:
+        told = labels.clone()
+        told[..., wrong] = 1 - told[..., wrong]
+        scores = sure.clone().scatter_(1, told, 4.0)
+        return float(make_loss("tversky")(scores, labels, torch.ones((1, 2), dtype=torch.bool)))
+
+    missed, false = slice(1, 2), slice(2, 3)
+    assert cost(missed) > cost(false) > cost(slice(0, 0))
+
+
+def test_rare_structures_have_larger_weights():
+    weights = rare_weights([10_000, 100, 0])
+    assert weights.mean() == pytest.approx(1)
+    assert (weights[1] / weights[0]).item() == pytest.approx(10)
+    assert weights[2] == weights[1]
+
+
+@pytest.mark.parametrize("kind", ["dice_ce", "dice_focal", "tversky"])
+def test_weights_of_structures_count_in_every_loss(kind: str):
+    labels, known = random_labels(), torch.ones((2, 4), dtype=torch.bool)
+    better = random_logits()
+    better.scatter_(1, torch.where(labels == 3, labels, 0), 6.0)  # right where structure 3 is
+
+    def gain(weight: float) -> float:
+        loss = make_loss(kind, weights=torch.tensor([1.0, 1.0, 1.0, weight]))  # type: ignore[arg-type]
+        return float(loss(random_logits(), labels, known) - loss(better, labels, known))
+
+    assert gain(5.0) > gain(1.0)
+
+
+def test_outputs_of_less_depth_count_half_of_the_one_before():
+    labels, known = random_labels(), torch.ones((2, 4), dtype=torch.bool)
+    outputs, loss = [random_logits(seed=seed) for seed in range(3)], make_loss("dice_ce")
+    one, two, three = (loss(scores, labels, known) for scores in outputs)
+    assert supervised(loss, outputs, labels, known).item() == pytest.approx(float((one + two / 2 + three / 4) / 1.75))

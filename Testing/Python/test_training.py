@@ -202,6 +202,22 @@ def test_the_loss_falls_with_every_setting(tiny_cohort: Path, tmp_path, tiny, se
     assert np.mean(losses[-5:]) < 0.97 * np.mean(losses[:5])
 
 
+def test_long_gradients_are_cut(tiny_cohort: Path, tmp_path, tiny):
+    """To a norm so small that it is lost beside AdamW's own small number, so that nothing is learned."""
+    settings = {"method": "full", "steps": 1, "held_out": 0, "weight_decay": 0}
+    start, cut, free = (
+        train(tiny_cohort, tmp_path / name, tiny, **{**settings, **options}).state()
+        for name, options in {
+            "start": {"learning_rate": 1e-30},
+            "cut": {"gradient_norm": 1e-12},
+            "free": {"gradient_norm": 0},
+        }.items()
+    )
+    learned = [name for name in start if name.endswith("conv.weight")]
+    assert all(torch.allclose(cut[name], start[name], atol=1e-6) for name in learned)
+    assert not any(torch.allclose(free[name], start[name], atol=1e-6) for name in learned)
+
+
 def test_training_stops_where_dice_no_longer_rises_and_keeps_the_best(tiny_cohort: Path, tmp_path, tiny):
     """With learning rates of nothing the first check is the best."""
     still = {"learning_rate": 1e-12, "method": "full", "steps": 30, "patience": 2}
