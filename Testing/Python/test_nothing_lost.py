@@ -105,58 +105,66 @@ def test_events_after_a_cut_off_line_are_read(tmp_path: Path):
 
 
 def config(tiny, **settings) -> hqc.TrainConfig:
-    return hqc.TrainConfig(**{"method": "full", "steps": 6, "held_out": 1, **tiny.SETTINGS, **settings})
+    """With all that a state holds: running average, best state, momentum of a cycle."""
+    whole = {"average": 0.9, "patience": 5, "schedule": "onecycle"}
+    return hqc.TrainConfig(**{"method": "full", "steps": 3, "held_out": 1, **whole, **tiny.SETTINGS, **settings})
+
+
+@pytest.fixture(scope="module")
+def straight(tiny_cohort: Path, tmp_path_factory: pytest.TempPathFactory, tiny) -> Path:
+    """A run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("straight") / "run"
+    hqc.finetune(hqc.Cohort.open(tiny_cohort), config=config(tiny), out=out)
+    return out
 
 
 def weights(run: Path) -> bytes:
     return (run / "bundle" / "model.safetensors").read_bytes()
 
 
-def test_a_run_on_a_full_disk_goes_on_when_there_is_space(tiny_cohort: Path, tmp_path: Path, tiny):
+def test_a_run_on_a_full_disk_goes_on_when_there_is_space(tiny_cohort: Path, straight: Path, tmp_path: Path, tiny):
     cohort = hqc.Cohort.open(tiny_cohort)
-    hqc.finetune(cohort, config=config(tiny), out=tmp_path / "straight")
     # Enough for settings and events, too little for a state.
     with file_size_limit(100_000), pytest.raises(WorkError, match=r"--resume"):
         hqc.finetune(cohort, config=config(tiny), out=tmp_path / "run", cache=False)
     assert not (tmp_path / "run" / "bundle").exists()
     hqc.finetune(cohort, config=config(tiny), out=tmp_path / "run", resume=True)
-    assert weights(tmp_path / "run") == weights(tmp_path / "straight")
+    assert weights(tmp_path / "run") == weights(straight)
 
 
-def test_a_run_whose_last_state_is_damaged_ends_with_the_same_bits(tiny_cohort: Path, tmp_path: Path, tiny):
+def test_a_run_whose_last_state_is_damaged_ends_with_the_same_bits(
+    tiny_cohort: Path, straight: Path, tmp_path: Path, tiny
+):
     cohort = hqc.Cohort.open(tiny_cohort)
-    # All that a state holds: running average, best state, momentum of a cycle.
-    settings = config(tiny, average=0.9, patience=5, schedule="onecycle", augment=True)
 
     def stop(event: dict) -> None:
-        if event["event"] == "progress" and event["step"] == 4:
+        if event["event"] == "progress" and event["step"] == 2:
             raise KeyboardInterrupt
 
-    hqc.finetune(cohort, config=settings, out=tmp_path / "straight")
-    with pytest.raises(Interrupted, match="after 4 of 6"):
-        hqc.finetune(cohort, config=settings, out=tmp_path / "run", on_event=stop)
+    with pytest.raises(Interrupted, match="after 2 of 3"):
+        hqc.finetune(cohort, config=config(tiny), out=tmp_path / "run", on_event=stop)
     damage(max(states(tmp_path / "run" / "checkpoints")))
     told: list[dict] = []
-    hqc.finetune(cohort, config=settings, out=tmp_path / "run", resume=True, on_event=told.append)
-    assert any("step4" in event["message"] for event in told if event["event"] == "warning")
-    assert weights(tmp_path / "run") == weights(tmp_path / "straight")
+    hqc.finetune(cohort, config=config(tiny), out=tmp_path / "run", resume=True, on_event=told.append)
+    assert any("step2" in event["message"] for event in told if event["event"] == "warning")
+    assert weights(tmp_path / "run") == weights(straight)
 
 
 @pytest.mark.parametrize("part", ["images", "labels"])
-def test_a_run_is_not_continued_on_files_that_have_changed(tiny_cohort: Path, tmp_path: Path, tiny, part: str):
+def test_a_run_is_not_continued_on_files_that_have_changed(
+    tiny_cohort: Path, straight: Path, tmp_path: Path, tiny, part: str
+):
     cohort = Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
-    settings = config(tiny, steps=1)
-    hqc.finetune(hqc.Cohort.open(cohort), config=settings, out=tmp_path / "run")
     array = dict(zip(("images", "labels"), tiny.tiny_patient(77), strict=True))[part]
     write_array(cohort / part / "patient2.nii.gz", array, np.diag([1.0, 1.0, 2.0, 1.0]))
     with pytest.raises(InputError, match="patient2 have changed"):
-        hqc.finetune(hqc.Cohort.open(cohort), config=settings, out=tmp_path / "run", resume=True)
+        hqc.finetune(hqc.Cohort.open(cohort), config=config(tiny), out=straight, resume=True)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="other platform: processes are killed and forked on POSIX")
 def test_a_killed_run_ends_with_the_same_bits():
-    result = subprocess.run([sys.executable, SCRIPT, "--kills", "5"], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, SCRIPT, "--kills", "5", "--steps", "4"], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "5 kills" in result.stdout
 

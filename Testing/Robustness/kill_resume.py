@@ -20,6 +20,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "Testing" / "Python")]
@@ -34,13 +35,13 @@ CONFIG = hqc.TrainConfig(
 )
 
 
-def attempt(cohort: Path, out: Path) -> int:
+def attempt(cohort: Path, config: hqc.TrainConfig, out: Path) -> int:
     """Begin or resume the run in a process of its own; its id."""
     child = os.fork()
     if child:
         return child
     try:
-        hqc.finetune(hqc.Cohort.open(cohort), config=CONFIG, out=out, resume=(out / "config.json").exists())
+        hqc.finetune(hqc.Cohort.open(cohort), config=config, out=out, resume=(out / "config.json").exists())
     except BaseException:
         traceback.print_exc()
         os._exit(1)
@@ -58,26 +59,27 @@ def ended(child: int, *, within: float) -> int | None:
     return None
 
 
-def phase(out: Path) -> str:
-    """What the run was at when it was killed: its last event."""
+def last_event(out: Path) -> dict[str, Any]:
+    """What a run was at when it ended."""
     try:
         lines = (out / "events.jsonl").read_text(encoding="utf-8").splitlines()
-        return json.loads(lines[-1])["event"]
+        return json.loads(lines[-1])
     except (OSError, IndexError):
-        return "before the first event"
+        return {"event": "none yet"}
     except ValueError:
-        return "within an event"
+        return {"event": "one half written"}
 
 
-def bits(out: Path) -> dict[str, bytes]:
-    """Contents of the bundle."""
-    return {path.name: path.read_bytes() for path in (out / "bundle").iterdir()}
+def bits(bundle: Path) -> dict[str, bytes]:
+    """Contents of a bundle."""
+    return {path.name: path.read_bytes() for path in bundle.iterdir()}
 
 
 def main() -> int:
     """Run; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=CONFIG.steps, help="of a run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,31 +88,28 @@ def main() -> int:
         folder = Path(name)
         os.environ["HQC_CACHE"] = str(folder / "cache")
         cohort = write_tiny_cohort(folder / "cohort")
-        # Loads everything, so that the processes forked from this one only train.
-        warm_up = CONFIG.model_copy(update={"steps": 1})
-        hqc.finetune(hqc.Cohort.open(cohort), config=warm_up, out=folder / "warm_up")
-        begin = time.monotonic()
-        if ended(attempt(cohort, folder / "straight"), within=3600) != 0:
-            return 1
-        duration = time.monotonic() - begin
-        wanted = bits(folder / "straight")
+        config = CONFIG.model_copy(update={"steps": options.steps})
+        # Within this process, which then has loaded everything, so that those forked from it only train.
+        undisturbed = hqc.finetune(hqc.Cohort.open(cohort), config=config, out=folder / "straight")
+        wanted = bits(undisturbed.path)
+        duration = last_event(folder / "straight")["time_s"]
         phases: Counter[str] = Counter()
         runs = 0
         while phases.total() < options.kills:
             out = folder / f"run{runs}"
             while True:
-                child = attempt(cohort, out)
+                child = attempt(cohort, config, out)
                 last = phases.total() >= options.kills
                 status = ended(child, within=3600 if last else moments.uniform(0, duration))
                 if status is not None:
                     break
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                phases[phase(out)] += 1
+                phases[last_event(out)["event"]] += 1
             if status != 0:
                 print(f"run {runs} could not be resumed after {phases.total()} kills", file=sys.stderr)
                 return 1
-            different = [file for file, content in bits(out).items() if content != wanted.get(file)]
+            different = [file for file, content in bits(out / "bundle").items() if content != wanted.get(file)]
             if different:
                 print(f"run {runs} ended with other bits in {', '.join(different)}", file=sys.stderr)
                 return 1
