@@ -52,7 +52,6 @@ class Logic(Runner):
             structures: Names of the structures to show; all by default.
             options: Further options of `hqcsegment segment`, such as --fast.
         """
-        self.require_idle()
         task = segment_task(volumeNode, _path(bundlePath), segmentationNode, structures=structures, options=options)
         return self.run(task, wait=waitForCompletion)
 
@@ -71,7 +70,6 @@ class Logic(Runner):
             parameters: Fields of `HQCSegmentLib.TrainConfig` (`budget` among them), and `base` and `resume`.
             waitForCompletion: Whether to wait for the result.
         """
-        self.require_idle()
         return self.run(fine_tune_task(cohort, _path(outputFolder), parameters), wait=waitForCompletion)
 
     def checkCohort(
@@ -84,7 +82,6 @@ class Logic(Runner):
             page: HTML page with pictures to write; none by default.
             waitForCompletion: Whether to wait for the result.
         """
-        self.require_idle()
         return self.run(check_task(cohort, None if page is None else _path(page)), wait=waitForCompletion)
 
     def exportStructureSet(
@@ -119,7 +116,6 @@ class Logic(Runner):
         format: str = "seg",
     ) -> Path | None:
         """As `exportStructureSet`, in the format "seg" (DICOM SEG) or "rtstruct"."""
-        self.require_idle()
         series = None if referenceSeriesFolder is None else _path(referenceSeriesFolder)
         task = structure_set_task(segmentationNode, volumeNode, _path(outputFile), series, output_format=format)
         return self.run(task, wait=waitForCompletion)
@@ -134,7 +130,6 @@ class Logic(Runner):
         waitForCompletion: bool = True,
     ) -> int | None:
         """Send DICOM files to a node (C-STORE); the result is their number."""
-        self.require_idle()
         return self.run(
             send_task([_path(file) for file in files], host, port, calledAE, callingAE), wait=waitForCompletion
         )
@@ -148,7 +143,6 @@ class Logic(Runner):
         waitForCompletion: bool = True,
     ) -> Path | None:
         """Compare segments of equal name; the result is the page, or else the table, of the comparison."""
-        self.require_idle()
         task = evaluation_task(segmentationNode, referenceNode, volumeNode, _path(outputFolder))
         return self.run(task, wait=waitForCompletion)
 
@@ -156,17 +150,14 @@ class Logic(Runner):
         self, cohortFolder: str | Path, case: str, waitForCompletion: bool = True
     ) -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode] | None:
         """Load one patient of a cohort into the scene."""
-        self.require_idle()
         return self.run(show_case_task(_path(cohortFolder), case), wait=waitForCompletion)
 
     def devices(self, waitForCompletion: bool = True) -> str | None:
         """Say in words what this computer computes with."""
-        self.require_idle()
         return self.run(devices_task(), wait=waitForCompletion)
 
     def makeSyntheticPatients(self, outputFolder: str | Path, waitForCompletion: bool = True) -> Path | None:
         """Make the patients of the demo, without training; an earlier folder of them is replaced."""
-        self.require_idle()
         return self.run(synthetic_patients_task(_path(outputFolder)), wait=waitForCompletion)
 
 

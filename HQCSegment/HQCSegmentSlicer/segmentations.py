@@ -7,6 +7,7 @@ array axes (k, j, i) occur only inside this module.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,12 @@ from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk
 
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging import Grid, Segmentation, Structure
+from HQCSegmentLib.imaging import Segmentation, Structure
 from HQCSegmentLib.imaging.voxel_order import in_order_of
 from HQCSegmentSlicer.subject_hierarchy import place_beside
 from HQCSegmentSlicer.terminology import set_terminology
 from HQCSegmentSlicer.undo import save_for_undo
-from HQCSegmentSlicer.volumes import parent_to_world, right_handed, world_affine
+from HQCSegmentSlicer.volumes import grid_of_volume_node, parent_to_world, right_handed
 
 BINARY_LABELMAP = "Binary labelmap"
 """Slicer's name of the voxel representation (vtkSegmentationConverter)."""
@@ -65,8 +66,9 @@ def show_segmentation(
     save_for_undo(segmentation_node)
     was_modifying = segmentation_node.StartModify()
     try:
+        _remove_segments(content, {structure.name for structure in segmentation.structures})
         for structure in segmentation.structures:
-            _replace_segment(content, structure, label_map)
+            _add_segment(content, structure, label_map)
         _set_reference_geometry(segmentation_node, volume_node, label_map)
     finally:
         segmentation_node.EndModify(was_modifying)
@@ -119,23 +121,27 @@ def _in_voxel_order_of(
     With the very same grid Slicer need not resample when segments are edited. A label map on other voxels is
     returned as it is.
     """
-    grid = Grid(volume_node.GetImageData().GetDimensions(), world_affine(volume_node))
+    grid = grid_of_volume_node(volume_node)
     array = in_order_of(segmentation.array, segmentation.affine, grid)
     if array is None:
         return right_handed(segmentation.array, segmentation.affine)
     return array, grid.affine
 
 
-def _replace_segment(
-    content: slicer.vtkSegmentation, structure: Structure, label_map: slicer.vtkOrientedImageData
-) -> None:
-    """Add a structure as a segment in place of the segment of that name.
+def _remove_segments(content: slicer.vtkSegmentation, names: Collection[str]) -> None:
+    """Remove the segments of these names."""
+    keys = {key for key in content.GetSegmentIDs() if content.GetSegment(key).GetName() in names}
+    layers = range(content.GetNumberOfLayers(BINARY_LABELMAP))
+    together = [set(content.GetSegmentIDsForLayer(number, BINARY_LABELMAP)) for number in layers]
+    for key in {key for layer in together if layer <= keys for key in layer}:
+        # Else Slicer looks for the voxels of each segment in the whole label map.
+        content.GetSegment(key).RemoveAllRepresentations()
+    for key in keys:
+        content.RemoveSegment(key)
 
-    All structures share one label map, which Slicer calls a layer.
-    """
-    for key in content.GetSegmentIDs():
-        if content.GetSegment(key).GetName() == structure.name:
-            content.RemoveSegment(key)
+
+def _add_segment(content: slicer.vtkSegmentation, structure: Structure, label_map: slicer.vtkOrientedImageData) -> None:
+    """Add a structure as a segment; all structures share one label map, which Slicer calls a layer."""
     segment = slicer.vtkSegment()
     segment.SetName(structure.name)
     segment.SetColor(*(channel / 255 for channel in structure.color))

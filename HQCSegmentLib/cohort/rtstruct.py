@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from HQCSegmentLib.cohort.contour_planes import fill_contours, place_contours
 from HQCSegmentLib.cohort.dicom_references import check_references, references_in
-from HQCSegmentLib.cohort.rasterize import Box, fill_between, fill_slices, skipped_slices
+from HQCSegmentLib.cohort.rasterize import Box
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.dicom_folder import RTSTRUCT_CLASS, read_tags
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 CLOSED_CONTOURS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 """Contour Geometric Types (3006,0042) that enclose an area; points and open lines are passed over."""
-
-PLANE_TOLERANCE_SLICES = 0.5
-"""A contour belongs to a slice when it lies nearer than this to it, in units of the slice distance."""
-
-SAME_PLANE_SLICES = 0.01
-"""Contours nearer than this along the normal lie in the same plane, in units of the slice distance."""
 
 REFERENCE_TOLERANCE_SLICES = 1.1
 """How far a contour may lie from the image that it refers to, in units of the slice distance.
@@ -235,37 +230,11 @@ def _check_frame_of_reference(roi: Dataset, image: Image, where: str) -> None:
 
 def _fill(contours: list[_Contour], image: Image, name: str, where: str, notes: tuple[str, ...]) -> Drawn:
     """Fill the contours of one structure; `where` begins the messages."""
-    voxel_from_lps = np.linalg.inv(LPS_FROM_RAS @ image.affine)
-    lengths = np.array([len(contour.points) for contour in contours], np.int64)
-    indices = np.concatenate([contour.points for contour in contours]) @ voxel_from_lps[:3, :3].T
-    indices += voxel_from_lps[:3, 3]
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    height = indices[:, 2]
-    lowest, highest = np.minimum.reduceat(height, starts), np.maximum.reduceat(height, starts)
-    if (highest - lowest).max() > PLANE_TOLERANCE_SLICES:
-        msg = f"{where}: contours run across the image slices; redraw them on the slices of this series."
-        raise InputError(msg)
-    planes = np.add.reduceat(height, starts) / lengths
-    # A plane halfway between two slices is always rounded up, whatever the last digit: np.rint would alternate.
-    nearest = np.floor(planes + 0.5 + SAME_PLANE_SLICES / 10).astype(int)
-    outside = int(((nearest < 0) | (nearest >= image.grid.shape[2])).sum())
-    if outside:
-        msg = (
-            f"{where}: {outside} of {len(contours)} contours lie outside the image slices; "
-            "the series is incomplete or not the one that was contoured."
-        )
-        raise InputError(msg)
-    _check_slices(contours, planes, image, where)
-
-    polygons = np.split(indices[:, :2], ends[:-1])
-    chosen = _without_doubles(_nearest_plane(planes, nearest), nearest, polygons)
-    slices = nearest[chosen].tolist()
-    box = fill_slices([polygons[one] for one in chosen], slices, image.grid.shape)
-    skipped = skipped_slices(sorted(set(slices)))
-    if skipped:
-        fill_between(box, skipped, spacing=image.grid.spacing[:2])
-        filled = sum(high - low - 1 for low, high in skipped)
+    points = [contour.points for contour in contours]
+    placed = place_contours(points, LPS_FROM_RAS @ image.affine, image.grid.shape, where=where)
+    _check_slices(contours, placed.planes, image, where)
+    box, filled = fill_contours(placed, image.affine, image.grid.shape)
+    if filled:
         notes = (
             *notes,
             f"{where} is not drawn on neighbouring slices, as if every second or third was left out; the {filled} "
@@ -291,23 +260,3 @@ def _check_slices(contours: list[_Contour], planes: FloatArray, image: Image, wh
                 "and its series again."
             )
             raise InputError(msg)
-
-
-def _nearest_plane(planes: FloatArray, nearest: npt.NDArray[np.int64]) -> list[int]:
-    """Contours of the plane that lies nearest to each slice.
-
-    Contours drawn on a finer series put several planes on one slice; the even-odd rule across planes would cancel
-    them.
-    """
-    distance = np.abs(planes - nearest)
-    order = np.lexsort((distance, nearest))
-    first = np.ones(len(order), bool)
-    first[1:] = np.diff(nearest[order]) > 0
-    plane = planes[order][first][np.cumsum(first) - 1]
-    return np.sort(order[np.abs(planes[order] - plane) <= SAME_PLANE_SLICES]).tolist()
-
-
-def _without_doubles(chosen: list[int], nearest: npt.NDArray[np.int64], polygons: list[FloatArray]) -> list[int]:
-    """Contours without those that came before: the same contour written twice would cut itself out."""
-    once = {(int(nearest[one]), polygons[one].tobytes()): one for one in reversed(chosen)}
-    return sorted(once.values())

@@ -9,6 +9,7 @@ import slicer.util
 from HQCSegmentSlicer.scene_cohort import write_scene_cohort
 from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node
 from HQCSegmentSlicer.segmentations import show_segmentation
+from HQCSegmentSlicer.steps import finish
 from HQCSegmentSlicer.tasks import structure_set_task
 
 from HQCSegmentLib.cli import main
@@ -49,7 +50,7 @@ def test_overlapping_segments_a_target_wins_and_what_is_absent_is_unknown(applic
         (first, add_segmentation(first, {"GTV": gtv, "Liver": liver})),
         (second, add_segmentation(second, {"Liver": liver, "Spleen": box(start=16, stop=18)})),
     ]
-    overlaps = write_scene_cohort(pairs, tmp_path)
+    overlaps = finish(write_scene_cohort(pairs, tmp_path))
     assert [(one.case, one.kept, one.cut) for one in overlaps] == [("case01", "GTV", "Liver")]
     assert overlaps[0].millilitres == pytest.approx(gtv.sum() * 0.8 * 0.8 * 2.5 / 1000)
     cohort = Cohort.open(tmp_path)
@@ -68,7 +69,7 @@ def test_two_segments_of_one_name_are_refused(application, tmp_path):
     node = add_segmentation(volume, {"Liver": box(start=2, stop=9)})
     node.GetSegmentation().AddEmptySegment("other", "Liver")
     with pytest.raises(InputError, match="are named Liver: rename one"):
-        write_scene_cohort([(volume, node)], tmp_path)
+        finish(write_scene_cohort([(volume, node)], tmp_path))
 
 
 def test_surfaces_become_masks_and_the_node_stays_as_it_is(application):
@@ -127,7 +128,7 @@ def test_a_structure_set_of_overlapping_segments_refers_to_the_original_series(a
     gtv[30:40, 30:40, 7:10] = True
     node = add_segmentation(volume, {"Liver": liver[:, :, ::-1], "GTV": gtv[:, :, ::-1]}, reversed_affine)
     out = tmp_path / "contours.dcm"
-    task = structure_set_task(node, volume, out, tmp_path / "patient" / "CT")
+    task = finish(structure_set_task(node, volume, out, tmp_path / "patient" / "CT"))
     assert main([str(word) for word in task.words]) == 0
     task.discard()
     written = pydicom.dcmread(out)

@@ -10,7 +10,8 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import WorkError
-from HQCSegmentSlicer.scene_cohort import Cohort, cohort_folder
+from HQCSegmentSlicer.scene_cohort import Cohort, Overlap, cohort_folder
+from HQCSegmentSlicer.steps import Steps
 from HQCSegmentSlicer.tasks.task import Outcome, Task, private_folder
 
 ERRORS_FOUND = 2
@@ -44,8 +45,8 @@ class CheckResult:
         return sum(one["severity"] == severity and case in (None, one["case"]) for one in self.findings)
 
 
-def check_task(cohort: Cohort, page: Path | None = None) -> Task:
-    """Task whose result is a CheckResult.
+def check_task(cohort: Cohort, page: Path | None = None) -> Steps[Task]:
+    """Steps to the task whose result is a CheckResult.
 
     Args:
         cohort: Folder, or pairs of volume and segmentation nodes.
@@ -55,7 +56,7 @@ def check_task(cohort: Cohort, page: Path | None = None) -> Task:
         InputError: if a pair of nodes cannot be used.
     """
     with private_folder() as folder:
-        source = cohort_folder(cohort, folder / "cohort")
+        source, overlaps = yield from cohort_folder(cohort, folder / "cohort")
         findings = folder / "findings.json"
     words: list[str | Path] = ["check", source, "--json", findings]
     if page is not None:
@@ -71,9 +72,19 @@ def check_task(cohort: Cohort, page: Path | None = None) -> Task:
             cases=tuple(done.get("cases", ())),
             structures=tuple(done.get("structures", ())),
             local_names=tuple(done.get("local_names", ())),
-            findings=tuple(found),
+            findings=(*found, *(_finding(overlap) for overlap in overlaps)),
             page=page if page is not None and page.is_file() else None,
             notes=tuple(done.get("notes", ())),
         )
 
-    return Task(tuple(words), take_result, folder, frozenset({0, ERRORS_FOUND}))
+    return Task(tuple(words), take_result, folder, done_codes=frozenset({0, ERRORS_FOUND}))
+
+
+def _finding(overlap: Overlap) -> dict[str, str]:
+    return {
+        "case": overlap.case,
+        "structure": overlap.cut,
+        "severity": "note",
+        "code": "overlap",
+        "message": str(overlap),
+    }

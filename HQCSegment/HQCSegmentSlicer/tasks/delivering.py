@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +12,11 @@ from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import InputError, WorkError
 from HQCSegmentLib.files import write_json
-from HQCSegmentLib.imaging import Structure, write_array
+from HQCSegmentLib.imaging import write_array
 from HQCSegmentSlicer.dicom_source import series_of_volume
-from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node, structure_of_segment
+from HQCSegmentSlicer.segment_layers import SegmentLayers
+from HQCSegmentSlicer.segment_masks import read_segments, structure_of_segment
+from HQCSegmentSlicer.steps import Progress, Steps, in_thread
 from HQCSegmentSlicer.tasks.task import Outcome, Task, private_folder
 from HQCSegmentSlicer.volumes import image_from_volume_node
 
@@ -28,8 +30,8 @@ def structure_set_task(
     series_folder: Path | None = None,
     *,
     output_format: DicomFormat = "rtstruct",
-) -> Task:
-    """Task whose result is the written file; it refers to the slices of the original series.
+) -> Steps[Task]:
+    """Steps to the task whose result is the written file; it refers to the slices of the original series.
 
     Args:
         segmentation_node: Contours; segments may overlap.
@@ -41,13 +43,22 @@ def structure_set_task(
     Raises:
         InputError: if a node is missing or cannot be used, or the original series is not known.
     """
-    structures, layers, affine = _layers(segmentation_node, volume_node)
+    if segmentation_node is None:
+        raise InputError(_("Choose the segmentation to deliver."))
+    affine = image_from_volume_node(volume_node).affine
+    content = segmentation_node.GetSegmentation()
+    if not content.GetNumberOfSegments():
+        raise InputError(_("{name} has no segments.").format(name=segmentation_node.GetName()))
     with private_folder() as folder:
         series = series_folder or series_of_volume(volume_node, folder / "series")
-        files = []
-        for number, layer in enumerate(layers):
-            files.append(folder / f"layer{number}.nii")
-            write_array(files[-1], layer, affine)
+        yield Progress(0, 2)
+        layers = yield from read_segments(segmentation_node, volume_node)
+        segments = [content.GetSegment(key) for key in content.GetSegmentIDs()]
+        structures = [structure_of_segment(segment, value) for value, segment in enumerate(segments, start=1)]
+        yield Progress(1, 2)
+        files = [folder / f"layer{number}.nii" for number in range(len(layers.labels))]
+        for file, labels in zip(files, layers.labels, strict=True):
+            yield from in_thread(write_array, file, labels, affine)
         names = folder / "structures.json"
         write_json(names, [structure.model_dump(mode="json") for structure in structures])
 
@@ -83,33 +94,32 @@ def evaluation_task(
     reference_node: slicer.vtkMRMLSegmentationNode,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     out: Path,
-) -> Task:
-    """Task whose result is the page, or else the table, of the comparison; segments are matched by name.
+) -> Steps[Task]:
+    """Steps to the task whose result is the page of the comparison; segments are matched by name.
 
     Raises:
         InputError: if a node is missing, or the two have no segment name in common.
     """
     if segmentation_node is None or reference_node is None:
         raise InputError(_("Choose the segmentation and the reference that it is compared with."))
-    image = image_from_volume_node(volume_node)
-    judged = masks_from_segmentation_node(segmentation_node, volume_node)
-    reference = masks_from_segmentation_node(reference_node, volume_node)
-    common = [name for name in judged if name in reference]
+    affine = image_from_volume_node(volume_node).affine
+    both = (segmentation_node, reference_node)
+    wanted, there = ([content.GetSegment(key).GetName() for key in content.GetSegmentIDs()]
+                     for content in (node.GetSegmentation() for node in both))  # fmt: skip
+    common = [name for name in wanted if name in there]
     if not common:
         raise InputError(
             _("{one} and {other} have no segment of the same name; rename the segments first.").format(
                 one=segmentation_node.GetName(), other=reference_node.GetName()
             )
         )
-    groups = _without_overlap(common, judged, reference)
+    yield Progress(0, 3)
+    judged = yield from read_segments(segmentation_node, volume_node)
+    yield Progress(1, 3)
+    reference = yield from read_segments(reference_node, volume_node)
+    yield Progress(2, 3)
     with private_folder() as folder:
-        for part, masks in (("predictions", judged), ("references", reference)):
-            for number, group in enumerate(groups, start=1):
-                labels = np.zeros(image.array.shape, np.min_scalar_type(len(common)))
-                for name in group:
-                    labels[masks[name]] = common.index(name) + 1
-                write_array(folder / part / f"contours{number if number > 1 else ''}.nii", labels, image.affine)
-            write_json(folder / part / "labels.json", {str(value): name for value, name in enumerate(common, start=1)})
+        yield from in_thread(_write_pairs, folder, judged, reference, common, affine)
 
     def take_result(outcome: Outcome) -> Path:
         if not (out / "report.html").is_file():
@@ -120,42 +130,16 @@ def evaluation_task(
     return Task(words, take_result, folder)
 
 
-def _without_overlap(names: Sequence[str], *patients: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Groups of names, as few as possible in their order, whose masks do not overlap in any of the patients."""
-    groups: list[list[str]] = []
-    taken: list[list[np.ndarray]] = []
-    for name in names:
-        masks = [patient[name] for patient in patients]
-        for group, voxels in zip(groups, taken, strict=True):
-            if not any(there[mask].any() for there, mask in zip(voxels, masks, strict=True)):
-                group.append(name)
-                for there, mask in zip(voxels, masks, strict=True):
-                    there |= mask
-                break
-        else:
-            groups.append([name])
-            taken.append([mask.copy() for mask in masks])
-    return groups
-
-
-def _layers(
-    segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLScalarVolumeNode
-) -> tuple[list[Structure], list[np.ndarray], np.ndarray]:
-    """Structures and label maps in which no two structures overlap, as few as possible, on the volume's grid."""
-    if segmentation_node is None:
-        raise InputError(_("Choose the segmentation to deliver."))
-    image = image_from_volume_node(volume_node)
-    content = segmentation_node.GetSegmentation()
-    masks = masks_from_segmentation_node(segmentation_node, volume_node)
-    if not masks:
-        raise InputError(_("{name} has no segments.").format(name=segmentation_node.GetName()))
-    keys = dict(zip(masks, content.GetSegmentIDs(), strict=True))
-    value_of = {name: value for value, name in enumerate(masks, start=1)}
-    structures = [structure_of_segment(content.GetSegment(keys[name]), value) for name, value in value_of.items()]
-    layers = []
-    for group in _without_overlap(list(masks), masks):
-        layer = np.zeros(image.array.shape, np.min_scalar_type(len(masks)))
-        for name in group:
-            layer[masks[name]] = value_of[name]
-        layers.append(layer)
-    return structures, layers, image.affine
+def _write_pairs(
+    folder: Path, judged: SegmentLayers, reference: SegmentLayers, names: Sequence[str], affine: np.ndarray
+) -> None:
+    """Write label maps of both as patients of equal names, in none of which two structures overlap."""
+    groups: dict[tuple[int, int], dict[str, int]] = {}
+    for value, name in enumerate(names, start=1):
+        groups.setdefault((judged.place(name), reference.place(name)), {})[name] = value
+    for number, (places, values) in enumerate(groups.items(), start=1):
+        file = f"contours{number if number > 1 else ''}.nii"
+        for part, layers, place in zip(("predictions", "references"), (judged, reference), places, strict=True):
+            write_array(folder / part / file, layers.with_values(place, values), affine)
+    for part in ("predictions", "references"):
+        write_json(folder / part / "labels.json", {str(value): name for value, name in enumerate(names, start=1)})

@@ -10,7 +10,7 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import WorkError
-from HQCSegmentLib.imaging import Segmentation, Structure, read_image, read_label_map
+from HQCSegmentLib.imaging import Image, Segmentation, Structure, read_image, read_label_map
 from HQCSegmentSlicer.segmentations import show_segmentation
 from HQCSegmentSlicer.tasks.task import Outcome, Task, private_folder
 from HQCSegmentSlicer.volumes import add_volume
@@ -27,18 +27,23 @@ def show_case_task(cohort: Path, case: str) -> Task:
     with private_folder() as folder:
         out = folder / "case"
 
-    def take_result(outcome: Outcome) -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode]:
+    def take_result(outcome: Outcome) -> tuple[Image, Segmentation]:
         try:
             listed = json.loads((out / "structures.json").read_text(encoding="utf-8"))
             image, labels = read_image(out / "image.nii", name=case), read_label_map(out / "label.nii", name=case)
         except OSError as error:
             raise WorkError(_("{case} could not be shown.").format(case=case)) from error
-        volume_node = add_volume(image, name=case)
         structures = tuple(Structure.model_validate(one) for one in listed)
-        segmentation = Segmentation(labels.array, image.affine, structures, name=case)
+        return image, Segmentation(labels.array, image.affine, structures, name=case)
+
+    def show(
+        found: tuple[Image, Segmentation],
+    ) -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode]:
+        image, segmentation = found
+        volume_node = add_volume(image, name=case)
         return volume_node, show_segmentation(segmentation, volume_node=volume_node)
 
-    return Task(("extract", cohort, case, "--out", out), take_result, folder)
+    return Task(("extract", cohort, case, "--out", out), take_result, folder, show=show)
 
 
 def devices_task() -> Task:

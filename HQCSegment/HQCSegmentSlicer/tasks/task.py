@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +44,22 @@ class Task:
 
     Attributes:
         words: Of the command line, beginning with the command.
-        take_result: Makes the result once the child has ended well; on the main thread.
+        take_result: Reads the result once the child has ended well; in a thread, so it must not touch nodes.
+        show: Makes nodes of what was read, which are then the result; on the main thread.
         folder: Private folder of the run; removed at its end.
         done_codes: Exit codes with which there is a result.
         grace_s: Seconds that the child gets to save its work after a cancel.
+        warnings: Sentences on what was done to the input.
     """
 
     words: tuple[str | Path, ...]
     take_result: Callable[[Outcome], Any]
     folder: Path | None = None
+    _: KW_ONLY
+    show: Callable[[Any], Any] | None = None
     done_codes: frozenset[int] = frozenset({0})
     grace_s: float = GRACE_S
+    warnings: tuple[str, ...] = ()
 
     def discard(self) -> None:
         """Remove what the run kept for itself."""

@@ -14,6 +14,7 @@ from HQCSegmentLib.errors import InputError, WorkError
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentSlicer.models import is_bundle
 from HQCSegmentSlicer.scene_cohort import Cohort, cohort_folder
+from HQCSegmentSlicer.steps import Steps
 from HQCSegmentSlicer.tasks.task import Outcome, Task, private_folder
 
 SAVING_S = 60.0
@@ -23,8 +24,8 @@ NOT_SETTINGS = ("base", "resume")
 """Parameters of `fine_tune_task` beside the fields of TrainConfig."""
 
 
-def fine_tune_task(cohort: Cohort, out: Path, parameters: Mapping[str, Any] | None = None) -> Task:
-    """Task whose result is the path of the trained bundle.
+def fine_tune_task(cohort: Cohort, out: Path, parameters: Mapping[str, Any] | None = None) -> Steps[Task]:
+    """Steps to the task whose result is the path of the trained bundle.
 
     Args:
         cohort: Folder, or pairs of volume and segmentation nodes.
@@ -46,7 +47,7 @@ def fine_tune_task(cohort: Cohort, out: Path, parameters: Mapping[str, Any] | No
         )
     make(TrainConfig, parameters)  # refused here, in words, before anything is written
     with private_folder() as folder:
-        source = cohort_folder(cohort, folder / "cohort")
+        source, overlaps = yield from cohort_folder(cohort, folder / "cohort")
         words: list[str | Path] = ["train", source, "--out", out]
         if base:
             words += ["--base", Path(base)]
@@ -63,4 +64,4 @@ def fine_tune_task(cohort: Cohort, out: Path, parameters: Mapping[str, Any] | No
             raise WorkError(_("The training ended without a model."))
         return bundle
 
-    return Task(tuple(words), take_result, folder, grace_s=SAVING_S)
+    return Task(tuple(words), take_result, folder, grace_s=SAVING_S, warnings=tuple(map(str, overlaps)))

@@ -1,0 +1,105 @@
+"""How long the window of 3D Slicer is kept waiting while the panel's steps begin and end.
+
+    python Testing/Benchmarks/window.py [--shape 512 512 200] [--segments 10]
+
+Prints for each step the longest time between two turns of the event loop and the time of the whole step. The nodes are
+those of slicer-core, the event loop is Qt's, and the child is the stand-in of the tests, which computes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SLICER_TESTS = Path(__file__).resolve().parents[1] / "Slicer"
+sys.path[:0] = [str(SLICER_TESTS), str(SLICER_TESTS.parents[1] / "HQCSegment"), str(SLICER_TESTS.parents[1])]
+
+import slicer  # noqa: E402
+import slicer.util  # noqa: E402
+import slicer_application  # noqa: E402
+
+slicer_application.install_widgets()
+slicer_application.install_stand_ins()
+
+from HQCSegmentSlicer.logic import Logic  # noqa: E402
+from HQCSegmentSlicer.segmentations import show_segmentation  # noqa: E402
+from panel_driver import STAND_IN, make_bundle  # noqa: E402
+from PySide6 import QtCore  # noqa: E402
+
+from HQCSegmentLib.imaging import Segmentation, Structure  # noqa: E402
+
+
+def balls(shape: tuple[int, int, int], count: int) -> np.ndarray:
+    """Label map of `count` balls in a row, with axes (i, j, k)."""
+    labels = np.zeros(shape, np.uint8)
+    grid = np.ogrid[tuple(slice(0, size) for size in shape)]
+    radius = 0.45 * min(shape[0] / count, shape[1], shape[2])
+    for number in range(count):
+        center = ((number + 0.5) * shape[0] / count, shape[1] / 2, shape[2] / 2)
+        distance = sum((axis - middle) ** 2 for axis, middle in zip(grid, center, strict=True))
+        labels[distance < radius**2] = number + 1
+    return labels
+
+
+def longest_wait(begin: Callable[[], Any], logic: Logic) -> tuple[float, float]:
+    """Longest time between two turns of the event loop, and the whole time, in seconds."""
+    loop, timer = QtCore.QEventLoop(), QtCore.QTimer()
+    turns: list[float] = []
+    timer.timeout.connect(lambda: turns.append(time.monotonic()))
+    timer.start(1)
+    logic.onFinished.connect(lambda _result: QtCore.QTimer.singleShot(20, loop.quit))
+    logic.onFailed.connect(lambda error: sys.exit(f"Error: {error}"))
+    QtCore.QTimer.singleShot(20, begin)
+    loop.exec()
+    gaps = np.diff(turns)
+    return float(gaps.max()), turns[-1] - turns[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 200))
+    parser.add_argument("--segments", type=int, default=10)
+    options = parser.parse_args()
+    application = slicer_application.Application()
+    shape = tuple(options.shape)
+    voxels = np.random.default_rng(0).integers(-1000, 1000, shape[::-1]).astype(np.int16)
+    affine = np.diag([-0.9, -0.9, 2.5, 1])
+    volume = slicer.util.addVolumeFromArray(voxels, affine, "CT")
+    structures = tuple(Structure(value=value, name=f"Organ{value}") for value in range(1, options.segments + 1))
+    segmentation = Segmentation(balls(shape, options.segments), affine, structures)
+    node, other = (show_segmentation(segmentation, volume_node=volume) for _ in range(2))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "series").mkdir()
+        bundle = make_bundle(work / "bundle")
+        steps: dict[str, Callable[[Logic], Any]] = {
+            "check two patients of the scene": lambda logic: logic.checkCohort(
+                [(volume, node), (volume, other)], waitForCompletion=False
+            ),
+            "save RTSTRUCT": lambda logic: logic.exportStructureSet(
+                node, volume, work / "out.dcm", work / "series", waitForCompletion=False
+            ),
+            "evaluate": lambda logic: logic.evaluateSegmentation(
+                node, other, volume, work / "evaluation", waitForCompletion=False
+            ),
+            "segment": lambda logic: logic.segment(volume, bundle, waitForCompletion=False),
+            "segment again, into the same node": lambda logic: logic.segment(
+                volume, bundle, application.scene.GetNthNodeByClass(2, "vtkMRMLSegmentationNode"),
+                waitForCompletion=False,
+            ),
+        }  # fmt: skip
+        for name, begin in steps.items():
+            logic = Logic(make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)])
+            longest, whole = longest_wait(lambda begin=begin, logic=logic: begin(logic), logic)
+            print(f"{name:40s} longest wait {longest:6.2f} s, whole step {whole:6.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
