@@ -136,8 +136,11 @@ class TrainConfig(BaseModel):
         description="dice_ce: Dice + cross-entropy; dice_focal: Dice + focal loss, for hard voxels; tversky: misses "
         "cost more than false voxels, for tiny structures",
     )
-    class_weights: ClassWeights = Field(
-        default="equal", description="rare: structures of few voxels count more in the loss; equal: all alike"
+    class_weights: ClassWeights | None = Field(
+        default=None,
+        description="rare: structures of few voxels count more in the loss at first, so that they are found at all, "
+        "and as much as others later; equal: all alike (default: rare where the network has yet to learn a structure "
+        "that fills less than 0.05 % of an image)",
     )
     deep_supervision: bool = Field(
         default=False, description="also judge the network's outputs of less depth in the loss (unetpp, dynunet)"

@@ -146,7 +146,8 @@ class Loop:
                 )
                 with self.team.fabric.autocast():
                     told = outputs(self.network, images)
-                loss = supervised(self.loss, told, labels, known) * (len(places) / self.config.batch)
+                loss = supervised(self.loss, told, labels, known, progress=step / self.steps)
+                loss = loss * (len(places) / self.config.batch)
                 self.team.fabric.backward(loss)
                 total += loss.detach()
         self.team.add_gradients(self.network.parameters())

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from HQCSegmentLib.training.config import Loss
 
-LossOf = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Of (logits, labels, known): logits (batch, structures + 1, ...), labels (batch, 1, ...) with output indices, known
-(batch, structures + 1) bool."""
+EVEN_AFTER = 0.6
+"""Part of a run after which all outputs count the same: weights let rare structures be found at all, but a network that
+is trained with them to its end draws these too large (Docs/results.md)."""
+
+
+class LossOf(Protocol):
+    """What training makes small."""
+
+    def __call__(self, logits: Tensor, labels: Tensor, known: Tensor, progress: float = 1.0) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits: (batch, structures + 1, ...).
+            labels: (batch, 1, ...), output indices.
+            known: (batch, structures + 1), bool: which structures were drawn.
+            progress: Part of the run that is done, 0 to 1.
+        """
+        ...
+
 
 MISSED, FALSE = 0.7, 0.3
 """What a missed and a false voxel cost in the Tversky loss (Salehi et al. 2017, arXiv:1706.05721)."""
@@ -24,24 +40,32 @@ def make_loss(kind: Loss, *, weights: Tensor | None = None) -> LossOf:
     Args:
         kind: dice_ce, dice_focal, or tversky, which has cross-entropy beside it as the other two have their part by
             voxel.
-        weights: What each output counts, (structures + 1,); None: all the same.
+        weights: What each output counts at the beginning of a run, (structures + 1,); they become even by and by, until
+            `EVEN_AFTER`. None: all the same from the beginning.
     """
-    from monai.losses import DiceCELoss, DiceFocalLoss
+    even = _of_kind(kind, None)
 
-    common: dict[str, Any] = {"to_onehot_y": True, "softmax": True, "batch": True}
-    if kind == "dice_ce":
-        loss: Callable[[Tensor, Tensor], Tensor] = DiceCELoss(**common, weight=weights)
-    elif kind == "dice_focal":
-        loss = DiceFocalLoss(**common, weight=weights)
-    else:
-        loss = _tversky_cross_entropy(common, weights)
-
-    def compute(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    def compute(logits: Tensor, labels: Tensor, known: Tensor, progress: float = 1.0) -> Tensor:
+        loss = even
+        if weights is not None and progress < EVEN_AFTER:
+            present = weights ** (1 - progress / EVEN_AFTER)
+            loss = _of_kind(kind, present / present.mean())
         # Sums over voxels need more digits than half precision has.
         wide = logits if logits.dtype == torch.float64 else logits.float()
         return loss(merge_unknown(wide, known), labels)
 
     return compute
+
+
+def _of_kind(kind: Loss, weights: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+    from monai.losses import DiceCELoss, DiceFocalLoss
+
+    common: dict[str, Any] = {"to_onehot_y": True, "softmax": True, "batch": True}
+    if kind == "dice_ce":
+        return DiceCELoss(**common, weight=weights)
+    if kind == "dice_focal":
+        return DiceFocalLoss(**common, weight=weights)
+    return _tversky_cross_entropy(common, weights)
 
 
 def _tversky_cross_entropy(common: dict[str, Any], weights: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
@@ -58,13 +82,15 @@ def _tversky_cross_entropy(common: dict[str, Any], weights: Tensor | None) -> Ca
     return compute
 
 
-def supervised(loss: LossOf, outputs: Sequence[Tensor], labels: Tensor, known: Tensor) -> Tensor:
+def supervised(
+    loss: LossOf, outputs: Sequence[Tensor], labels: Tensor, known: Tensor, *, progress: float = 1.0
+) -> Tensor:
     """Loss over the outputs of several depths, the full depth first; each counts half of the one before.
 
     As deep supervision in nnU-Net (Isensee et al. 2021); outputs have the size of the labels.
     """
     shares = [0.5**depth for depth in range(len(outputs))]
-    losses = [share * loss(logits, labels, known) for share, logits in zip(shares, outputs, strict=True)]
+    losses = [share * loss(logits, labels, known, progress) for share, logits in zip(shares, outputs, strict=True)]
     return torch.stack(losses).sum() / sum(shares)
 
 

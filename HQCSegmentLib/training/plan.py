@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +15,7 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec, specify
 from HQCSegmentLib.planning.structure_names import structure_for
-from HQCSegmentLib.training.config import Method, TrainConfig
+from HQCSegmentLib.training.config import ClassWeights, Method, TrainConfig
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
 """Largest patch: fits a laptop's memory with every network of the catalogue."""
@@ -47,6 +48,7 @@ class Plan(BaseModel):
     labels: tuple[Structure, ...]
     preprocessing: Preprocessing
     inference: Inference
+    class_weights: ClassWeights = "equal"
     steps: int
     checks: int = Field(default=10, description="how often held-out Dice is measured on the way")
     learning_rate: float = Field(description="of ordinary weights")
@@ -93,17 +95,14 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
     window, reason = choose_patch(config, measured, preprocessing, network)
     window, memory_reason = fit_memory(config, window, network)
     reasons += [reason, memory_reason, f"batch {config.batch}: as asked, or 2 by default"]
-    rare = [name for name, part in measured.frequencies.items() if part < RARE]
-    if rare and config.class_weights == "equal":
-        reasons.append(
-            f"class weights equal: {', '.join(rare)} fill less than {RARE:.2%} of an image, but patches are centred on "
-            "structures; class_weights rare weighs them higher in the loss"
-        )
+    class_weights, weights_reason = choose_class_weights(config, measured, structures.values())
+    reasons.append(weights_reason)
     return Plan(
         network=network,
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
         preprocessing=preprocessing,
         inference=Inference(window=window),
+        class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=False),
         learning_rate=choose_learning_rate(config, from_base=False),
         reasons=tuple(reasons),
@@ -184,16 +183,37 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
     preprocessing, offset_reasons = in_stored_units(
         choose_channels(base.preprocessing, measured), base.fingerprint, measured
     )
+    new = [name for name in structures.values() if name not in base.names.values()]
+    class_weights, weights_reason = choose_class_weights(config, measured, new)
     sizes = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
     return Plan(
         network=base.network.model_copy(update=sizes),
         labels=labels,
         preprocessing=preprocessing,
         inference=inference,
+        class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True),
-        reasons=("network and preparation: the base model's", *offset_reasons, *reasons),
+        reasons=("network and preparation: the base model's", *offset_reasons, *reasons, weights_reason),
     )
+
+
+def choose_class_weights(
+    config: TrainConfig, measured: Fingerprint, learned: Iterable[str]
+) -> tuple[ClassWeights, str]:
+    """Whether rare structures count more in the loss at first, and why: where the network has yet to find them.
+
+    Args:
+        config: What was asked for.
+        measured: Of the cohort.
+        learned: Names of the structures that the start weights do not know.
+    """
+    if config.class_weights is not None:
+        return config.class_weights, f"class weights {config.class_weights}: as asked"
+    rare = [name for name in learned if measured.frequencies.get(name, 1.0) < RARE]
+    if not rare:
+        return "equal", "class weights equal: no structure that is new to the network is rare"
+    return "rare", f"class weights rare: {', '.join(rare)} fill less than {RARE:.2%} of an image"
 
 
 def choose_structures(

@@ -247,7 +247,7 @@ def make_loop(
         mirror=Mirror.of([structure.name for structure in plan.labels]) if config.flips else None,
     )
     weights = None
-    if config.class_weights == "rare":
+    if plan.class_weights == "rare":
         weights = rare_weights(source.voxels_per_output(plan.network.out_channels)).to(team.device)
     loss = make_loss(config.loss, weights=weights)
     return Loop(network, source, loss, config, plan.learning_rate, plan.steps, plan.checks, team, checkpoints, log)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from HQCSegmentLib.devices import choose_device
+from HQCSegmentLib.devices import choose_device, trains_in_bfloat16
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.training.config import Precision
 
@@ -51,6 +51,9 @@ class Team:
         chosen = choose_device(device)
         if precision == "float16" and chosen.type != "cuda":
             msg = f"precision float16 needs a CUDA device, and this run is on {chosen.type}; use bfloat16 or float32."
+            raise InputError(msg)
+        if precision == "bfloat16" and chosen.type == "cpu" and not trains_in_bfloat16():
+            msg = "PyTorch's gradients in precision bfloat16 are wrong on this computer's processor; use float32."
             raise InputError(msg)
         size, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         kind = {"accelerator": chosen.type, "precision": FABRIC_PRECISION[precision]}

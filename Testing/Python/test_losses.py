@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from monai.losses import DiceCELoss
 from torch import Tensor
 
-from HQCSegmentLib.training.losses import make_loss, merge_unknown, rare_weights, supervised
+from HQCSegmentLib.training.losses import EVEN_AFTER, make_loss, merge_unknown, rare_weights, supervised
 
 SIZE = (3, 4, 5)
 
@@ -154,7 +154,7 @@ def test_weights_of_structures_count_in_every_loss(kind: str):
 
     def gain(weight: float) -> float:
         loss = make_loss(kind, weights=torch.tensor([1.0, 1.0, 1.0, weight]))  # type: ignore[arg-type]
-        return float(loss(random_logits(), labels, known) - loss(better, labels, known))
+        return float(loss(random_logits(), labels, known, 0.0) - loss(better, labels, known, 0.0))
 
     assert gain(5.0) > gain(1.0)
 
@@ -164,3 +164,24 @@ def test_outputs_of_less_depth_count_half_of_the_one_before():
     outputs, loss = [random_logits(seed=seed) for seed in range(3)], make_loss("dice_ce")
     one, two, three = (loss(scores, labels, known) for scores in outputs)
     assert supervised(loss, outputs, labels, known).item() == pytest.approx(float((one + two / 2 + three / 4) / 1.75))
+
+
+class TestWeights:
+    WEIGHTS = torch.tensor([0.1, 0.9, 1.0, 2.0])
+
+    @staticmethod
+    def losses(kind: str, weights: Tensor | None, progress: float) -> Tensor:
+        return make_loss(kind, weights=weights)(
+            random_logits(), random_labels(), torch.ones((2, 4), dtype=torch.bool), progress
+        )
+
+    def test_they_count_fully_at_the_beginning(self):
+        expected = DiceCELoss(to_onehot_y=True, softmax=True, batch=True, weight=self.WEIGHTS)
+        found = self.losses("dice_ce", self.WEIGHTS, 0)
+        torch.testing.assert_close(found, expected(random_logits(), random_labels()))
+
+    @pytest.mark.parametrize("kind", ["dice_ce", "dice_focal", "tversky"])
+    def test_they_become_even_by_and_by(self, kind: str):
+        even = self.losses(kind, None, 0)
+        away = [abs(float(self.losses(kind, self.WEIGHTS, part) - even)) for part in (0, 0.3, EVEN_AFTER, 1)]
+        assert away[0] > away[1] > away[2] == away[3] == 0

@@ -8,7 +8,7 @@ import pytest
 from HQCSegmentLib.cohort import Fingerprint, LabelledCase, fingerprint
 from HQCSegmentLib.imaging import Image
 from HQCSegmentLib.training import TrainConfig, memory
-from HQCSegmentLib.training.plan import plan_from_scratch
+from HQCSegmentLib.training.plan import choose_class_weights, plan_from_scratch
 
 
 def measured(*spacings: tuple[float, float, float], shape: tuple[int, int, int] = (40, 40, 24)) -> Fingerprint:
@@ -48,3 +48,18 @@ def test_a_patch_that_does_not_fit_into_memory_is_made_smaller_unless_asked_for(
 
 def test_how_much_of_an_image_a_structure_fills_is_measured():
     assert measured((1, 1, 1)).frequencies == {"GTV": pytest.approx(8 / (40 * 40 * 24))}
+
+
+class TestClassWeights:
+    RARE, COMMON = measured((1, 1, 1)), measured((1, 1, 1), shape=(16, 16, 16))
+
+    def test_rare_structures_count_more_where_the_network_has_yet_to_learn_them(self):
+        plan = plan_from_scratch(TrainConfig(device="cpu"), self.RARE, {1: "GTV"})
+        assert plan.class_weights == "rare"
+        assert "class weights rare: GTV fill less than 0.05% of an image" in plan.reasons
+        assert plan_from_scratch(TrainConfig(device="cpu"), self.COMMON, {1: "GTV"}).class_weights == "equal"
+        assert choose_class_weights(TrainConfig(), self.RARE, [])[0] == "equal", "a base model knows it"
+
+    def test_what_is_asked_for_holds(self):
+        assert choose_class_weights(TrainConfig(class_weights="equal"), self.RARE, ["GTV"])[0] == "equal"
+        assert choose_class_weights(TrainConfig(class_weights="rare"), self.COMMON, ["GTV"])[0] == "rare"

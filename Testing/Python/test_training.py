@@ -17,6 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib import qpg
+from HQCSegmentLib.devices import trains_in_bfloat16
 from HQCSegmentLib.errors import InputError, Interrupted, WorkError
 from HQCSegmentLib.imaging import write_array
 from HQCSegmentLib.networks import NETWORKS, specify
@@ -191,7 +192,6 @@ def test_every_network_trains_and_segments(tiny_cohort: Path, tmp_path, tiny, ne
         {"schedule": "constant", "gradient_norm": 0},
         {"network": "unetpp", "patch": (32, 16, 16), "deep_supervision": True},
         {"network": "dynunet", "deep_supervision": True},
-        {"precision": "bfloat16", "method": "qpg"},
         {"augment": True, "augmentation": "strong", "flips": True, "invert_contrast": True},
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
@@ -216,6 +216,21 @@ def test_long_gradients_are_cut(tiny_cohort: Path, tmp_path, tiny):
     learned = [name for name in start if name.endswith("conv.weight")]
     assert all(torch.allclose(cut[name], start[name], atol=1e-6) for name in learned)
     assert not any(torch.allclose(free[name], start[name], atol=1e-6) for name in learned)
+
+
+def test_bfloat16_trains_where_the_processor_computes_it_rightly_and_is_refused_elsewhere(
+    tiny_cohort: Path, tmp_path, tiny
+):
+    def run() -> list[float]:
+        train(tiny_cohort, tmp_path / "run", tiny, method="qpg", precision="bfloat16", steps=24)
+        return [event["loss"] for event in events_of(tmp_path / "run") if event["event"] == "progress"]
+
+    if trains_in_bfloat16():
+        losses = run()
+        assert np.mean(losses[-5:]) < 0.97 * np.mean(losses[:5])
+    else:
+        with pytest.raises(InputError, match="bfloat16 are wrong on this computer's processor; use float32"):
+            run()
 
 
 def test_training_stops_where_dice_no_longer_rises_and_keeps_the_best(tiny_cohort: Path, tmp_path, tiny):
