@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ def contour_figure(
     structures: Sequence[Structure],
     *,
     title: str,
+    margin_mm: float | None = None,
 ) -> Figure:
     """Draw axial, coronal and sagittal slices with contours: reference solid, prediction dashed.
 
@@ -50,6 +52,7 @@ def contour_figure(
         prediction: Label map of the same shape, or None.
         structures: What to draw, by value and color.
         title: Heading; say here when the patient is synthetic.
+        margin_mm: Show only what is so near to the structures; None: the whole image.
     """
     from matplotlib.figure import Figure
 
@@ -60,6 +63,10 @@ def contour_figure(
     maps = [None if labels is None else reorientation.apply(labels) for labels in (reference, prediction)]
     center = _center([labels for labels in maps if labels is not None], structures, volume.shape)
     window = _window(volume)
+    if margin_mm is not None:
+        near = _near(maps, structures, spacing, margin_mm)
+        volume, maps = volume[near], [None if labels is None else labels[near] for labels in maps]
+        center = tuple(index - (side.start or 0) for index, side in zip(center, near, strict=True))
 
     extent = np.array(volume.shape) * spacing
     widths = [extent[_PICTURE_AXES[plane][0]] for plane in PLANES]
@@ -120,6 +127,23 @@ def _center(
     return tuple(size // 2 for size in shape)
 
 
+def _near(
+    maps: Sequence[npt.NDArray[np.integer] | None],
+    structures: Sequence[Structure],
+    spacing: Sequence[float],
+    margin_mm: float,
+) -> tuple[slice, ...]:
+    """Part of the volume (RAS order) around all that is drawn; the whole where nothing is."""
+    values = [one.value for one in structures]
+    drawn = np.logical_or.reduce([np.isin(labels, values) for labels in maps if labels is not None])
+    sides = []
+    for axis, step in enumerate(spacing):
+        found = np.flatnonzero(drawn.any(axis=tuple(other for other in range(3) if other != axis)))
+        margin = math.ceil(margin_mm / step)
+        sides.append(slice(max(0, found[0] - margin), found[-1] + margin + 1) if len(found) else slice(None))
+    return tuple(sides)
+
+
 def _window(volume: npt.NDArray) -> tuple[float, float]:
     """Gray values shown as black and white."""
     if volume.min() < AIR_HU:
@@ -139,6 +163,8 @@ def _draw_plane(
     window: tuple[float, float],
 ) -> None:
     """Draw one slice of RAS-ordered arrays with its contours."""
+    from matplotlib.patheffects import withStroke
+
     across, up, cut = _PICTURE_AXES[plane]
 
     def picture(array: npt.NDArray) -> npt.NDArray:
@@ -162,7 +188,9 @@ def _draw_plane(
             mask = section == structure.value
             if mask.any():
                 color = tuple(part / 255 for part in structure.color)
-                panel.contour(mask, levels=[0.5], colors=[color], linestyles=style, linewidths=1.3)
+                lines = panel.contour(mask, levels=[0.5], colors=[color], linestyles=style, linewidths=1.3)
+                # Seen on bright tissue, too.
+                lines.set_path_effects([withStroke(linewidth=2.2, foreground="black")])
     left, right = ("A", "P") if plane == "sagittal" else ("R", "L")
     for text, position in ((left, 0.03), (right, 0.97)):
         panel.text(

@@ -20,6 +20,9 @@ from HQCSegmentLib.imaging import Image, Structure
 
 FOLDER = "held_out"
 
+AROUND_ALL_MM, AROUND_ONE_MM = 50.0, 25.0
+"""What pictures show around the structures: enough to see where one is."""
+
 
 @dataclass(frozen=True)
 class HeldOutCase:
@@ -80,7 +83,13 @@ def _write(folder: Path, number: int, case: Compared, structures: Sequence[Struc
         what = "all structures" if name == f"{number}.png" else weakest
         title = f"{case.case}: {what} (solid: reference, dashed: model)"
         figure = contour_figure(
-            case.image.array, case.image.affine, case.reference, case.prediction, shown, title=title
+            case.image.array,
+            case.image.affine,
+            case.reference,
+            case.prediction,
+            shown,
+            title=title,
+            margin_mm=AROUND_ALL_MM if shown is structures else AROUND_ONE_MM,
         )
         (folder / name).write_bytes(png(figure))
     last = f"{number}_weakest.png" if weakest else ""

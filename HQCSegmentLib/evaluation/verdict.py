@@ -103,8 +103,11 @@ def judge_model(cases: Scores, *, folds: int, labels: Sequence[str]) -> Verdict:
             (),
         )
     weak, fair = ([one.name for one in structures if one.grade == grade] for grade in ("weak", "fair"))
-    if len(weak) == len(structures):
+    usable = [one.name for one in structures if one.grade != "weak"]
+    if not usable:
         headline, grade = "Not good enough yet to try on the next patient.", "weak"
+    elif len(weak) > len(usable):
+        headline, grade = f"Try it on the next patient for {_and(usable)} only; the others are too weak.", "weak"
     elif weak:
         headline, grade = f"Try it on the next patient, but not for {_and(weak)}.", "weak"
     elif fair:

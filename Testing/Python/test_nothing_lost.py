@@ -172,7 +172,7 @@ def test_a_killed_run_ends_with_the_same_bits():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="other platform: signals of POSIX")
 def test_sigterm_saves_and_sleep_does_no_harm(tiny_cohort: Path, tmp_path: Path):
-    """The process is stopped for a second, as by a closed laptop, then asked to end, then resumed."""
+    """The process is stopped for a while, as by a closed laptop, then asked to end, then resumed."""
     out = tmp_path / "run"
     words = ["train", tiny_cohort, "--out", out, "--method", "full", "--steps", "400", "--patch", "16,16,16"]
     child = subprocess.Popen([*COMMAND, *map(str, words), "--json-events"], stdout=subprocess.PIPE, text=True)
@@ -181,7 +181,7 @@ def test_sigterm_saves_and_sleep_does_no_harm(tiny_cohort: Path, tmp_path: Path)
         if json.loads(line).get("step") == 3:
             break
     os.kill(child.pid, signal.SIGSTOP)
-    time.sleep(1)
+    time.sleep(0.3)
     os.kill(child.pid, signal.SIGCONT)
     child.send_signal(signal.SIGTERM)
     rest = child.stdout.read()

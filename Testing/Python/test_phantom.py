@@ -104,3 +104,18 @@ def test_a_figure_is_drawn_with_and_without_prediction():
             patient.image, patient.affine, patient.labels, prediction, structures, title="synthetic phantom"
         )
         assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_figure_may_show_only_what_is_near():
+    patient = phantom_patient(seed=1, hospital=HOSPITAL_A)
+    structures = [structure_for(name, value) for value, name in STRUCTURE_NAMES.items() if name == "Kidney_L"]
+
+    def widths(margin_mm: float | None) -> list[int]:
+        figure = contour_figure(
+            patient.image, patient.affine, patient.labels, None, structures, title="kidney", margin_mm=margin_mm
+        )
+        return [panel.images[0].get_array().shape[1] for panel in figure.axes]
+
+    whole, near, nearer = widths(None), widths(30), widths(10)
+    assert all(few < more for few, more in zip(nearer, near, strict=True))
+    assert near[0] < whole[0]

@@ -23,6 +23,7 @@ def verdict(*cases: dict[str, float], surface: float = 0.5, folds: int = 0, labe
         ({"Heart": 0.75, "Liver": 0.95}, "fair", "expect corrections of Heart"),
         ({"Heart": 0.3, "Liver": 0.95}, "weak", "but not for Heart"),
         ({"Heart": 0.3, "Liver": 0.4}, "weak", "Not good enough yet"),
+        ({"Heart": 0.3, "Lens_L": 0.4, "Liver": 0.95}, "weak", "for Liver only"),
     ],
 )
 def test_the_answer_names_what_is_weak(dice: dict[str, float], grade: str, said: str):
