@@ -93,9 +93,10 @@ def train(
     screen.print(
         f"Trained {summary.trainable_numbers:,} of {summary.network_numbers:,} numbers on {summary.cases} case(s)."
     )
-    for name, dice in summary.held_out_dice.items():
-        screen.print(f"  {name}: held-out Dice {dice:.3f}")
-    if chosen.folds is not None and (out / "folds.json").is_file():
+    if chosen.folds is None or not (out / "folds.json").is_file():
+        for name, dice in summary.held_out_dice.items():
+            screen.print(f"  {name}: held-out Dice {dice:.3f}")
+    else:
         folds = json.loads((out / "folds.json").read_text(encoding="utf-8"))
         for name, dice in folds["mean_dice"].items():
             spread = folds["deviation"][name]

@@ -162,13 +162,21 @@ def _with_steps(plan: Plan, steps: int, possible: int, *, checks: int, reason: s
     return plan.model_copy(update={"steps": steps, "checks": checks, "reasons": (*plan.reasons, reason)})
 
 
-def seconds_of(work: Callable[[int], object], *, times: int = TIMED_STEPS) -> float:
-    """Median seconds of a piece of work; the first time, which also warms up, counts only where it is long."""
+def seconds_of(
+    work: Callable[[int], object], *, times: int = TIMED_STEPS, mean: Callable[[float], float] = float
+) -> float:
+    """Median seconds of a piece of work; the first time, which also warms up, counts only where it is long.
+
+    Args:
+        work: Called with 0, 1, ...
+        times: How often, after the first time.
+        mean: Of the seconds over all processes, which must do the work equally often.
+    """
     taken = []
     for number in range(times + 1):
         begin = time.perf_counter()
         work(number)
-        taken.append(time.perf_counter() - begin)
+        taken.append(mean(time.perf_counter() - begin))
         if taken[0] >= LONG_S:
             return taken[0]
     return statistics.median(taken[1:])

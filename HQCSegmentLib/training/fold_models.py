@@ -20,8 +20,8 @@ from HQCSegmentLib.training.record import CONTENTS
 from HQCSegmentLib.training.team import Team
 
 NOT_MEASURED = (
-    "Dice is that of the single folds, each on cases that it was not trained on; of the {what} nobody knows it, since "
-    "all cases had a part in it."
+    "The Dice is that of the single folds, each on cases that it was not trained on; nobody knows that of the {what} as a "
+    "whole, since all cases had a part in it."
 )
 
 
@@ -78,7 +78,7 @@ def put_together(
             description = mean.description.model_copy(update={"manifest": manifest})
             bundle = replace(mean, description=description).apply(base=base, out=out / "bundle")
         log = EventLog(out / "events.jsonl", on_event)
-        log.emit("warning", message=NOT_MEASURED.format(what=f"{config.after_folds} of all"))
+        log.emit("warning", message=NOT_MEASURED.format(what=config.after_folds))
         log.emit("outlook", message=outlook_of_run(out, config, from_base=base is not None))
         log.emit("done", bundle="bundle", trainable_numbers=bundle.manifest.training.trainable_numbers, dice=dict(dice))
         log.close()

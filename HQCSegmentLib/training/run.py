@@ -266,12 +266,12 @@ def measure_speed(
     network.to(team.device)
     loop = make_loop(network, plan, config, cases, team, Path(), EventLog(None))
     with _own_random_numbers(team):
-        step_s = budget.seconds_of(loop.step)
+        step_s = budget.seconds_of(loop.step, mean=team.mean)
     check_s = 0.0
     if judged:
-        one = budget.seconds_of(lambda _: judge_one(network, judged[0], plan.inference), times=1)
+        one = budget.seconds_of(lambda _: judge_one(network, judged[0], plan.inference), times=1, mean=team.mean)
         check_s = one * math.ceil(len(judged) / team.size)
-    return Speed(team.mean(step_s), team.mean(check_s))
+    return Speed(step_s, check_s)
 
 
 def _own_random_numbers(team: Team) -> contextlib.AbstractContextManager[None]:

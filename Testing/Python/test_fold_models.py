@@ -57,7 +57,7 @@ class TestEnsemble:
         report = (ensemble / "report.html").read_text()
         assert "2 held-out case(s) in 2 folds" in report
         assert "averages the scores of 2 such networks" in report
-        assert "of the ensemble of all nobody knows it" in report
+        assert "nobody knows that of the ensemble as a whole" in report
         told = json.loads((ensemble / "folds.json").read_text())["mean_dice"]
         assert hqc.Bundle.open(ensemble / "bundle").manifest.training.held_out_dice == pytest.approx(told, abs=1e-4)
 
