@@ -20,8 +20,8 @@ from HQCSegmentLib.training.record import CONTENTS
 from HQCSegmentLib.training.team import Team
 
 NOT_MEASURED = (
-    "The Dice is that of the single folds, each on cases that it was not trained on; nobody knows that of the {what} as a "
-    "whole, since all cases had a part in it."
+    "The Dice is that of the single folds, each on cases that it was not trained on; nobody knows that of the {what} "
+    "as a whole, since all cases had a part in it."
 )
 
 
