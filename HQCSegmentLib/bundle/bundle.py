@@ -119,10 +119,11 @@ class Bundle:
         """The trained part alone and its method (`qpg.config_from_json`), or None if the bundle has none.
 
         Raises:
-            InputError: if the file cannot be read.
+            InputError: if the file cannot be read, or the model is an ensemble.
         """
         from safetensors import SafetensorError, safe_open
 
+        self._require_one_network()
         path = self.path / ADAPTER
         if not path.is_file():
             return None

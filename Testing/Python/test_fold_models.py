@@ -63,7 +63,12 @@ class TestEnsemble:
 
     def test_what_needs_one_network_refuses_it(self, ensemble: Path, tmp_path: Path):
         bundle = hqc.Bundle.open(ensemble / "bundle")
-        for use in (bundle.build, bundle.state, lambda: bundle.build_for(bundle.manifest.labels, ["image"])):
+        for use in (
+            bundle.build,
+            bundle.state,
+            bundle.adapter,
+            lambda: bundle.build_for(bundle.manifest.labels, ["image"]),
+        ):
             with pytest.raises(InputError, match=r"ensemble of 2 networks.*use the bundle of one fold"):
                 use()
 
