@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one: to a temporary name first, then renamed."""
+"""Files: written so that a reader never sees half of one, to a temporary name first, then renamed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from HQCSegmentLib.errors import InputError
 
 
 @contextlib.contextmanager
@@ -80,6 +82,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with two spaces of indentation, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """JSON of a file.
+
+    Raises:
+        InputError: if it is not valid JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read as JSON: {error}."
+        raise InputError(msg) from error
 
 
 def sha256(path: Path) -> str:

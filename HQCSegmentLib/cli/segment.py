@@ -13,7 +13,7 @@ import typer
 from HQCSegmentLib.cli.failures import WRONG_INPUT, in_the_way, report
 from HQCSegmentLib.cli.output import console, counting, emit_json, error_console
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.planning.output import OutputFormat, check_source, write_segmentation
+from HQCSegmentLib.planning.output import OutputFormat, check_source, check_value_names, write_segmentation
 
 if TYPE_CHECKING:
     from HQCSegmentLib.bundle import Bundle
@@ -68,7 +68,8 @@ def segment(
 ) -> int:
     """Segment images with a model.
 
-    Results are named after the inputs and lie in the inputs' own geometry. A failed input does not stop the others;
+    Results are named after the inputs and lie in the inputs' own geometry; labels.json says what the values of label
+    maps mean. A failed input does not stop the others;
     the exit code is then 2 if every failure is a wrong input, else 1.
 
     A model of several channels needs as many images of each patient, joined by + in the order of the channels. Results
@@ -94,6 +95,7 @@ def segment(
     choose_device(device)
     check_folder(out)
     chosen = list(dict.fromkeys(formats or [OutputFormat.nifti]))
+    check_value_names(out, model.manifest.labels, chosen)
     names = output_names(inputs)
     failures = []
     for number, (source, name) in enumerate(zip(inputs, names, strict=True), start=1):

@@ -93,7 +93,13 @@ def write_report(result: Evaluation, out: Path) -> None:
         headings=[heading for _, heading, _ in COLUMNS],
         overview=[place for place, (name, _, _) in enumerate(COLUMNS) if name not in ("iou", "centroid_distance_mm")],
         structures=[
-            (one, cells(one), case_rows(result.of(one.structure)), observers_text(observer_agreement(one.structure)))
+            (
+                one,
+                cells(one),
+                pooled_text(one),
+                case_rows(result.of(one.structure)),
+                observers_text(observer_agreement(one.structure)),
+            )
             for one in summaries
         ],
         rule_of_three=rule_of_three(summaries),
@@ -139,6 +145,14 @@ def case_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str], s
         (row.case, [number(getattr(row.agreement, name), digits) for name, _, digits in COLUMNS], row.failure)
         for row in ordered
     ]
+
+
+def pooled_text(summary: StructureSummary) -> str:
+    """Numbers of all cases as if they were one patient."""
+    pooled = summary.pooled
+    return (
+        f"Dice {pooled.dice:.3f}, surface Dice {pooled.surface_dice:.3f}, HD95 {number(summary.pooled_hd95_mm, 1)} mm"
+    )
 
 
 def number(value: float, digits: int) -> str:

@@ -70,8 +70,7 @@ def _text(result: Evaluation) -> Iterator[str]:
         yield f"{summary.cases} case(s), {summary.missed} missed, {summary.invented} invented"
         for (_, heading, _), cell in zip(commissioning.COLUMNS, commissioning.cells(summary), strict=True):
             yield f"  {heading:<28}{cell[0]:<20}{cell[1]}"
-        pooled = summary.pooled
-        yield f"  {'pooled over cases':<28}Dice {pooled.dice:.3f}, surface Dice {pooled.surface_dice:.3f}"
+        yield f"  {'pooled over cases':<28}{commissioning.pooled_text(summary)}"
         published = commissioning.observers_text(observer_agreement(summary.structure))
         if published:
             yield from _wrapped(published)

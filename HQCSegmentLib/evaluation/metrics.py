@@ -18,7 +18,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from HQCSegmentLib.evaluation.surfaces import Spacing, outline_length_beyond, surface_area, surface_distances
+from HQCSegmentLib.evaluation.surfaces import (
+    Distances,
+    Spacing,
+    outline_length_beyond,
+    surface_area,
+    surface_distances,
+)
 
 TOLERANCE_MM = 2.0
 """Distance up to which two surfaces count as the same, where the user says nothing else."""
@@ -100,6 +106,8 @@ class Agreement:
         volume_difference_ml: Prediction less reference.
         centroid_distance_mm: Between the centers of mass of the two masks.
         sums: What the ratios are made of, to pool cases.
+        distances: From prediction to reference and from reference to prediction, to pool cases; None where either mask
+            is empty.
     """
 
     dice: float
@@ -113,9 +121,10 @@ class Agreement:
     volume_difference_ml: float
     centroid_distance_mm: float
     sums: Sums = field(repr=False)
+    distances: tuple[Distances, Distances] | None = field(repr=False, compare=False)
 
 
-METRICS = tuple(name for name in Agreement.__dataclass_fields__ if name != "sums")
+METRICS = tuple(name for name in Agreement.__dataclass_fields__ if name not in ("sums", "distances"))
 """Names of the numbers of an `Agreement`, in order."""
 
 
@@ -158,6 +167,7 @@ def compare_masks(
         "common_ml": int((prediction & reference).sum()) * voxel_ml,
     }
     hd95 = centroids = math.nan
+    distances = None
     if prediction.any() and reference.any():
         both = surface_distances(prediction, reference, step)
         area = sum(float(one.sizes.sum()) for one in both)
@@ -165,6 +175,7 @@ def compare_masks(
         sums = Sums(**volumes, surface_mm2=area, surface_within_mm2=within, measured_mm2=area,
                     distance_mm3=sum(one.integral for one in both))  # fmt: skip
         hd95 = max(one.percentile(95) for one in both)
+        distances = (Distances.pooled(both[:1]), Distances.pooled(both[1:]))
         centroids = float(np.linalg.norm((_centroid(prediction) - _centroid(reference)) * size))
     elif prediction.any() or reference.any():
         sums = Sums(**volumes, surface_mm2=surface_area(prediction | reference, step))
@@ -183,7 +194,27 @@ def compare_masks(
         volume_difference_ml=sums.predicted_ml - sums.reference_ml,
         centroid_distance_mm=centroids,
         sums=sums,
+        distances=distances,
     )
+
+
+def pooled_hd95_mm(agreements: Sequence[Agreement]) -> float:
+    """HD95 of several cases as if all were one patient, in millimetres.
+
+    A percentile cannot be had from the percentiles of the cases: the distances of all surface elements of all cases are
+    put together, by area, for each direction on its own; the result is the larger of the two distances within which
+    95 % lie. This is the definition of `Agreement.hd95_mm` (Huttenlocher et al. 1993, in the form of Nikolov et al.
+    2021) on the union of the surfaces. So large cases count more than small ones, other than in a mean over cases.
+
+    Cases in which either mask is empty have no distances and are left out, as from the pooled mean surface distance.
+
+    Returns:
+        nan where no case has distances; 0 where in all both masks are empty.
+    """
+    found = [one.distances for one in agreements if one.distances is not None]
+    if not found:
+        return 0.0 if all(one.hd95_mm == 0 for one in agreements) else math.nan
+    return max(Distances.pooled([pair[direction] for pair in found]).percentile(95) for direction in (0, 1))
 
 
 def dice(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.bool_]) -> float:

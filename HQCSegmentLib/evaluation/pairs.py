@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +13,12 @@ from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.cohort import Cohort, UnknownLayoutError
 from HQCSegmentLib.cohort.drawings import drawn_in, is_drawing, list_names
 from HQCSegmentLib.cohort.rasterize import Box
+from HQCSegmentLib.cohort.value_names import NAMES_FILE, read_value_names, value_names
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import read_json
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Grid, Image, read_label_map
 from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
 from HQCSegmentLib.naming import structure_for
-
-NAMES_FILE = "labels.json"
-"""Beside label maps: names of their values, {"1": "Liver", ...}."""
 
 DICOM_SUFFIXES = (".rtstruct.dcm", ".seg.dcm", ".dcm")
 """What is taken from the name of a structure set or DICOM SEG to get the name of its case."""
@@ -148,17 +146,15 @@ def names_from(path: Path) -> dict[int, str]:
         InputError: if the file is neither.
     """
     file = path / "bundle.json" if path.is_dir() else path
+    content = read_json(file)
+    labels = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(labels, list):
+        return value_names(content, file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(content.get("labels"), list):
-            found = {int(label["value"]): str(label["name"]) for label in content["labels"]}
-        else:
-            found = {int(value): str(name) for value, name in content.items()}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        msg = f'{path} says no names of structures; it must be a model bundle, or JSON like {{"1": "Liver"}}.'
+        return {int(label["value"]): str(label["name"]) for label in labels}
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f'{file} says no names of structures; it must be a model bundle, or JSON like {{"1": "Liver"}}.'
         raise InputError(msg) from error
-    found.pop(0, None)
-    return found
 
 
 def _from_files(
@@ -289,7 +285,7 @@ def _plain_stem(path: Path) -> str:
 
 def _names_beside(folder: Path) -> dict[int, str] | None:
     file = folder / NAMES_FILE
-    return names_from(file) if file.is_file() else None
+    return read_value_names(file) if file.is_file() else None
 
 
 def _about_missing(missing: Iterable[str], of: int, predictions: Path, only_predicted: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from HQCSegmentLib.evaluation.metrics import METRICS, Agreement, Sums
+from HQCSegmentLib.evaluation.metrics import METRICS, Agreement, Sums, pooled_hd95_mm
 
 POOR_DICE = 0.5
 """Below this Dice a contour is called a failure: most of it would have to be drawn anew."""
@@ -91,6 +91,7 @@ class StructureSummary:
         cases: With a reference, be it empty.
         spreads: By metric; None where it is defined in no case.
         pooled: Sums over cases, as if all were one patient.
+        pooled_hd95_mm: HD95 of all surfaces together; nan where no case has both contours.
         missed: Cases in which the reference is drawn and the prediction empty.
         invented: Cases in which the prediction is drawn and the reference empty.
     """
@@ -99,6 +100,7 @@ class StructureSummary:
     cases: int
     spreads: dict[str, Spread | None]
     pooled: Sums
+    pooled_hd95_mm: float
     missed: int
     invented: int
 
@@ -111,6 +113,7 @@ class StructureSummary:
             len(found),
             {name: Spread.of([getattr(one, name) for one in found]) for name in METRICS},
             Sums.of([one.sums for one in found]),
+            pooled_hd95_mm(found),
             sum(one.predicted_ml == 0 < one.reference_ml for one in found),
             sum(one.reference_ml == 0 < one.predicted_ml for one in found),
         )
@@ -122,7 +125,7 @@ class StructureSummary:
 
     def as_json(self) -> dict[str, Any]:
         """As written to `metrics.json`."""
-        distance = self.pooled.mean_surface_distance_mm
+        distance, hd95 = self.pooled.mean_surface_distance_mm, self.pooled_hd95_mm
         return {
             "structure": self.structure,
             "cases": self.cases,
@@ -134,5 +137,6 @@ class StructureSummary:
                 "iou": self.pooled.iou,
                 "surface_dice": self.pooled.surface_dice,
                 "mean_surface_distance_mm": None if math.isnan(distance) else distance,
+                "hd95_mm": None if math.isnan(hd95) else hd95,
             },
         }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,17 @@ class Distances:
     def size_within(self, tolerance_mm: float) -> float:
         """Size of the elements that lie no farther than this."""
         return float(self.sizes[self.millimetres <= tolerance_mm + ROUNDING_MM].sum())
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Distances]) -> Distances:
+        """All elements of several surfaces; those at the same distance (to 1e-6 mm) are one, of their whole size.
+
+        On a grid only few distances occur, so what is kept for a case is small.
+        """
+        millimetres = np.concatenate([part.millimetres for part in parts])
+        steps, place = np.unique(np.rint(millimetres / ROUNDING_MM).astype(np.int64), return_inverse=True)
+        sizes = np.bincount(place, weights=np.concatenate([part.sizes for part in parts]))
+        return cls(steps * ROUNDING_MM, sizes)
 
     @property
     def integral(self) -> float:

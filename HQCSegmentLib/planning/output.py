@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from HQCSegmentLib.cohort.value_names import joined_value_names, save_value_names
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Grid, Image, Reorientation, Segmentation, Structure
 from HQCSegmentLib.imaging.image_files import image_stem
@@ -55,8 +56,18 @@ def check_source(image: Image, output: OutputFormat, *, name: str) -> None:
         require_series(image.series, name=name, output=REFERRING[output])
 
 
+def check_value_names(folder: Path, structures: Sequence[Structure], formats: Collection[OutputFormat]) -> None:
+    """Refuse a folder whose label maps have other names for the values, before anything is segmented for it.
+
+    Raises:
+        InputError: if a value of `structures` already stands for something else there.
+    """
+    if not REFERRING.keys() >= set(formats):
+        joined_value_names(folder, {structure.value: structure.name for structure in structures})
+
+
 def write_segmentation(folder: Path, name: str, segmentation: Segmentation, output: OutputFormat) -> Path:
-    """Write one segmentation in one format, atomically.
+    """Write one segmentation in one format, atomically; beside a label map `labels.json`, which names its values.
 
     Args:
         folder: Where to write.
@@ -68,7 +79,8 @@ def write_segmentation(folder: Path, name: str, segmentation: Segmentation, outp
         The file.
 
     Raises:
-        InputError: if the segmentation cannot be written in this format.
+        InputError: if the segmentation cannot be written in this format, or the folder holds label maps in which a
+            value stands for something else.
     """
     path = folder / f"{name}{SUFFIXES[output]}"
     if output is OutputFormat.rtstruct:
@@ -83,6 +95,7 @@ def write_segmentation(folder: Path, name: str, segmentation: Segmentation, outp
         from HQCSegmentLib.imaging import write_array
 
         write_array(path, segmentation.array, segmentation.affine)
+        save_value_names(folder, segmentation.labels)
     return path
 
 

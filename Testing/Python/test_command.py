@@ -312,7 +312,7 @@ def test_segmenting_goes_on_after_a_bad_input(tiny_run: Path, tiny, tmp_path: Pa
         "--out", tmp_path / "out", "--format", "nifti", "--format", "nrrd", code=2,
     )  # fmt: skip
     assert "bad" in result.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"good.nii.gz", "good.nrrd"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"good.nii.gz", "good.nrrd", "labels.json"}
     written = nibabel.load(tmp_path / "out" / "good.nii.gz")
     np.testing.assert_allclose(written.affine, affine, atol=1e-6)
     assert written.shape == image.shape
@@ -345,6 +345,7 @@ def test_a_dicom_patient_is_contoured_in_every_format(dicom_patient: Path, tiny,
     name = "CT"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"{name}.nii.gz", f"{name}.nrrd", f"{name}.seg.dcm", f"{name}.rtstruct.dcm",
+        "labels.json",
     }  # fmt: skip
     series = read_series(dicom_patient / "CT", name="patient")
     written = nibabel.load(tmp_path / "out" / f"{name}.nii.gz")
@@ -413,7 +414,7 @@ def test_an_unexpected_failure_stops_neither_the_others_nor_is_it_a_traceback(
     unexpected, wrong = printed.err.strip().splitlines()
     assert all(part in unexpected for part in ("patient0", "ValueError", "first second", "--debug"))
     assert "gone.nii.gz does not exist" in wrong
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["patient1.nii.gz"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"labels.json", "patient1.nii.gz"}
     if as_json:
         events = [json.loads(line) for line in printed.out.splitlines()]
         events = [event for event in events if event["event"] != "case-progress"]
@@ -511,7 +512,7 @@ def test_the_demo_shows_everything(tmp_path: Path):
     assert "Trained numbers" in result.stdout
     assert "Research use only" in result.stdout
     results = {path.name for path in (out / "results").iterdir()}
-    assert results == {
+    assert results - {"labels.json"} == {
         f"B{number:02d}{suffix}" for number in (1, 2, 3) for suffix in (".nii.gz", ".rtstruct.dcm", ".seg.dcm")
     }
     for run_folder, steps in (("base", 25), ("run", 2)):

@@ -20,7 +20,7 @@ from HQCSegmentLib.evaluation import METRICS, dice, dice_per_structure, evaluate
 from HQCSegmentLib.imaging import Segmentation, write_array
 from HQCSegmentLib.imaging.dicom_series import read_series
 from HQCSegmentLib.naming import structure_for
-from HQCSegmentLib.planning.output import OutputFormat, write_segmentation
+from HQCSegmentLib.planning.output import OutputFormat, check_value_names, write_segmentation
 from HQCSegmentLib.planning.rtstruct import write_rtstruct
 
 AFFINE = np.diag([1.0, 2.0, 5.0, 1.0])
@@ -301,8 +301,21 @@ def test_dicom_references_and_predictions_are_read(patients: tuple[Path, Path]):
     for row in result.rows:
         assert row.agreement.centroid_distance_mm == pytest.approx(1.2, abs=0.01)
         assert row.agreement.hd95_mm == pytest.approx(1.2)
-    label_maps = evaluate(patients[0].parent / "label maps", patients[1], names={1: "kidney left", 2: "GTV"})
+    label_maps = evaluate(patients[0].parent / "label maps", patients[1])
     assert [row.agreement.dice for row in label_maps.rows] == [row.agreement.dice for row in result.rows]
+    assert label_maps.notes == ()
+
+
+def test_label_maps_are_written_with_the_names_of_their_values(tmp_path: Path):
+    """So that nobody has to guess them, and one folder never holds two meanings of a value."""
+    liver = Segmentation(block(1, 0, 4), AFFINE, (structure_for("Liver", 1),), "a")
+    write_segmentation(tmp_path, "a", liver, OutputFormat.nrrd)
+    both = Segmentation(block(2, 0, 4), AFFINE, (structure_for("Liver", 1), structure_for("Spleen", 2)), "b")
+    write_segmentation(tmp_path, "b", both, OutputFormat.nifti)
+    assert json.loads((tmp_path / "labels.json").read_text()) == {"1": "Liver", "2": "Spleen"}
+    with pytest.raises(InputError, match=r"1 is Liver, not Heart.*folder of their own"):
+        check_value_names(tmp_path, [structure_for("Heart", 1)], [OutputFormat.rtstruct, OutputFormat.nifti])
+    check_value_names(tmp_path, [structure_for("Heart", 1)], [OutputFormat.rtstruct])
 
 
 def test_structures_of_a_structure_set_may_overlap(tmp_path: Path, write_slices: Callable[..., list[Path]]):

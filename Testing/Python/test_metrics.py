@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from HQCSegmentLib.evaluation import METRICS, Sums, compare_masks
+from HQCSegmentLib.evaluation import METRICS, Sums, compare_masks, pooled_hd95_mm
 
 Spacing = tuple[float, float, float]
 SPACINGS: list[Spacing] = [(1.0, 1.0, 1.0), (0.9, 1.3, 3.0), (2.5, 0.7, 1.1)]
@@ -132,6 +132,30 @@ class TestShapesOfKnownNumbers:
         areas = (large.sums.surface_mm2, missed.sums.surface_mm2)
         assert pooled.surface_dice == pytest.approx(areas[0] / sum(areas))
         assert pooled.mean_surface_distance_mm == 0  # what was missed has no distance
+
+    def test_the_pooled_hd95_is_that_of_one_patient_with_all_surfaces(self):
+        """No mean or percentile of the cases' own: two cases side by side, too far apart to meet, are the same."""
+        spacing = (1.0, 1.5, 3.0)
+        masks = [
+            (box((5, 5, 5), (30, 20, 8)), box((8, 5, 5), (30, 20, 8))),
+            (box((5, 5, 5), (6, 6, 3)), box((5, 9, 5), (8, 6, 3))),
+        ]
+        cases = [compare_masks(prediction=one, reference=other, spacing=spacing) for one, other in masks]
+        gap = np.zeros((60, *EMPTY.shape[1:]), bool)
+        together = [np.concatenate([masks[0][which], gap, masks[1][which]]) for which in (0, 1)]
+        whole = compare_masks(prediction=together[0], reference=together[1], spacing=spacing)
+        assert pooled_hd95_mm(cases) == pytest.approx(whole.hd95_mm, abs=1e-5)
+        assert pooled_hd95_mm(cases) != pytest.approx(sum(one.hd95_mm for one in cases) / 2, abs=0.1)
+
+    def test_cases_without_distances_are_left_out_of_the_pooled_hd95(self):
+        mask, moved = box((5, 5, 5), (10, 10, 10)), box((7, 5, 5), (10, 10, 10))
+        found, missed, nothing = (
+            compare_masks(prediction=one, reference=other, spacing=(1, 1, 1))
+            for one, other in ((mask, moved), (EMPTY, mask), (EMPTY, EMPTY))
+        )
+        assert pooled_hd95_mm([found, missed, nothing]) == pytest.approx(found.hd95_mm)
+        assert math.isnan(pooled_hd95_mm([missed, nothing]))
+        assert pooled_hd95_mm([nothing]) == 0
 
 
 def test_masks_of_different_shape_are_refused():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.preprocessing import ONLY_CHANNEL
@@ -130,16 +128,3 @@ def values_found(cases: Iterable[Case]) -> dict[int, str]:
         if case.label.is_file():
             values.update(case.label_values())
     return {value: f"structure_{value}" for value in sorted(values)}
-
-
-def read_json(path: Path) -> Any:
-    """JSON of a file.
-
-    Raises:
-        InputError: if it is not valid JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read as JSON: {error}."
-        raise InputError(msg) from error

@@ -15,11 +15,10 @@ from HQCSegmentLib.cohort.layouts.found import (
     images_in,
     matching_labels,
     numbered_case,
-    read_json,
     usual_volumes,
     values_found,
 )
-from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.cohort.value_names import NAMES_FILE, read_value_names
 from HQCSegmentLib.imaging.image_files import image_stem
 
 DESCRIPTION = "folders images/ and labels/ with equal file names (and labels.json: {value: name})"
@@ -43,17 +42,6 @@ def find(path: Path) -> Found | None:
             Case(name=stem, image=image, label=label_of[stem], patient=stem, volumes=number)
             for stem, image in ((image_stem(image), image) for image in files)
         ]
-    names = path / "labels.json"
-    structures = _structures(names) if names.is_file() else values_found(cases)
+    names = path / NAMES_FILE
+    structures = read_value_names(names) if names.is_file() else values_found(cases)
     return Found("images/ and labels/", cases, structures, channels=channel_names(number))
-
-
-def _structures(path: Path) -> dict[int, str]:
-    content = read_json(path)
-    try:
-        structures = {int(value): str(name) for value, name in content.items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        msg = f'{path} must be like {{"1": "Liver", "2": "Kidney_L"}}.'
-        raise InputError(msg) from error
-    structures.pop(0, None)
-    return structures

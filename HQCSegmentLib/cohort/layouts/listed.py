@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.dicom_references import choose_series, references_of
 from HQCSegmentLib.cohort.drawings import is_drawing, list_names
-from HQCSegmentLib.cohort.layouts.found import Found, in_order_of_value, read_json, values_found
+from HQCSegmentLib.cohort.layouts.found import Found, in_order_of_value, values_found
 from HQCSegmentLib.cohort.preprocessing import ONLY_CHANNEL
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import read_json
 from HQCSegmentLib.imaging import Source
 from HQCSegmentLib.imaging.dicom_folder import SeriesSummary, scan
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from HQCSegmentLib.cohort.case import Case
-from HQCSegmentLib.cohort.layouts.found import Found, by_channel, images_in, matching_labels, numbered_case, read_json
+from HQCSegmentLib.cohort.layouts.found import Found, by_channel, images_in, matching_labels, numbered_case
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import read_json
 from HQCSegmentLib.imaging.image_files import image_stem
 
 IGNORE = "ignore"
