@@ -61,6 +61,14 @@ def segment(
         list[Path] | None,
         typer.Option("--ensemble", help="Further bundle to average with, such as another fold's; several times."),
     ] = None,
+    contours: Annotated[
+        str,
+        typer.Option(
+            "--contours",
+            metavar="label|probability",
+            help="Trace an RTSTRUCT around voxels, or between them, where the model is undecided.",
+        ),
+    ] = "label",
     no_post_processing: Annotated[
         bool, typer.Option("--no-post-processing", help="Leave out what was chosen in training.")
     ] = False,
@@ -89,7 +97,7 @@ def segment(
     from HQCSegmentLib.devices import choose_device
     from HQCSegmentLib.inference import segment as segment_image
 
-    config = settings(fast=fast, best=best, engine=engine, postprocessing=not no_post_processing)
+    config = settings(fast=fast, best=best, engine=engine, contours=contours, postprocessing=not no_post_processing)
     model = Bundle.open(bundle)
     members = [Bundle.open(path) for path in ensemble or []]
     choose_device(device)
@@ -155,11 +163,11 @@ def images_of(source: Path) -> list[Path]:
     return [Path(part) for part in str(source).split(JOINT)]
 
 
-def settings(*, fast: bool, best: bool, engine: str, postprocessing: bool) -> SegmentConfig:
+def settings(*, fast: bool, best: bool, engine: str, contours: str, postprocessing: bool) -> SegmentConfig:
     """Settings from the options.
 
     Raises:
-        InputError: if two exclude each other, or the engine is unknown.
+        InputError: if two exclude each other, or a word is unknown.
     """
     from HQCSegmentLib.cli.options import make
     from HQCSegmentLib.inference.config import SegmentConfig
@@ -168,7 +176,8 @@ def settings(*, fast: bool, best: bool, engine: str, postprocessing: bool) -> Se
         msg = "--fast and --best exclude each other; choose one."
         raise InputError(msg)
     quality = "fast" if fast else "best" if best else "standard"
-    return make(SegmentConfig, {"engine": engine, "quality": quality, "postprocessing": postprocessing})
+    chosen = {"engine": engine, "quality": quality, "contours": contours, "postprocessing": postprocessing}
+    return make(SegmentConfig, chosen)
 
 
 @contextmanager

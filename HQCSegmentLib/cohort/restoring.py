@@ -32,7 +32,9 @@ def restore(scores: Tensor, prepared: Prepared) -> LabelMap:
     return restore_planes((scores[..., place] for place in range(scores.shape[-1])), prepared, axis=2)
 
 
-def restore_planes(planes: Iterable[Tensor], prepared: Prepared, *, axis: int) -> LabelMap:
+def restore_planes(
+    planes: Iterable[Tensor], prepared: Prepared, *, axis: int, leads: npt.NDArray[np.float16] | None = None
+) -> LabelMap:
     """Label map in the source geometry; the structure with the highest linearly interpolated score wins.
 
     Where the eight neighbours of a voxel have the same winner, it wins between them too: linear interpolation weighs
@@ -44,6 +46,9 @@ def restore_planes(planes: Iterable[Tensor], prepared: Prepared, *, axis: int) -
             two other axes of R, A, S in order. A plane is no longer looked at when the one after the next is taken.
         prepared: What `prepare` gave for the image.
         axis: 0, 1 or 2 for R, A, S.
+        leads: Array (i, j, k) of the source, to be filled with how far the winning score is ahead of the next one at
+            every voxel. Along outlines it is exact; elsewhere the interpolated leads of the neighbours, which is the
+            least that it can be.
 
     Returns:
         Index of the winning score, (i, j, k) of the source; uint8, or uint16 for more than 255 scores.
@@ -54,10 +59,11 @@ def restore_planes(planes: Iterable[Tensor], prepared: Prepared, *, axis: int) -
     own = prepared.source.reoriented(prepared.reorientation).shape
     first, second = (_neighbours(prepared.grid.shape[one], own[one]) for one in range(3) if one != axis)
     below, above, weights = _neighbours(prepared.grid.shape[axis], own[axis])
-    read = _scored(planes)
+    read = _scored(planes, with_leads=leads is not None)
     kept: dict[int, _Plane] = {}
     result: npt.NDArray | None = None
     target: npt.NDArray | None = None
+    ahead = None if leads is None else np.moveaxis(prepared.reorientation.apply(leads), axis, 0)
     for place, (low, high, weight) in enumerate(zip(below, above, weights, strict=True)):
         while high not in kept:
             kept = {index: plane for index, plane in kept.items() if index >= low}
@@ -70,7 +76,10 @@ def restore_planes(planes: Iterable[Tensor], prepared: Prepared, *, axis: int) -
             # As images come from files: i is the fastest axis in memory.
             result = np.empty(prepared.source.shape, kept[high].kind, order="F")
             target = np.moveaxis(prepared.reorientation.apply(result), axis, 0)
-        target[place] = _winners(kept[low], kept[high], float(weight), first, second)
+        winner, lead = _winners(kept[low], kept[high], float(weight), first, second)
+        target[place] = winner
+        if ahead is not None and lead is not None:
+            ahead[place] = np.minimum(lead, np.finfo(np.float16).max)
     # The last plane may lie beyond the last voxel; whoever makes the planes is let finish.
     for _ in read:
         pass
@@ -85,10 +94,12 @@ class _Plane:
     Attributes:
         scores: (structures + 1, first * second), float32, on the CPU.
         winner: (first, second).
+        lead: How far the highest is ahead of the next, (first, second); None where nobody asks.
     """
 
     scores: Tensor
     winner: npt.NDArray
+    lead: npt.NDArray[np.float32] | None
 
     @property
     def kind(self) -> type[np.uint8] | type[np.uint16]:
@@ -96,12 +107,20 @@ class _Plane:
         return np.uint8 if len(self.scores) <= np.iinfo(np.uint8).max else np.uint16
 
 
-def _scored(planes: Iterable[Tensor]) -> Iterator[tuple[int, _Plane]]:
+def _scored(planes: Iterable[Tensor], *, with_leads: bool) -> Iterator[tuple[int, _Plane]]:
     for number, scores in enumerate(planes):
+        shape = scores.shape[1:]
         # A copy: the memory behind a plane may be used again for the next ones.
         own = scores.detach().float().cpu().reshape(len(scores), -1).clone()
-        plane = _Plane(own, own.argmax(dim=0).reshape(scores.shape[1:]).numpy())
-        yield number, _Plane(own, plane.winner.astype(plane.kind))
+        lead = _lead(own).reshape(shape) if with_leads else None
+        plane = _Plane(own, own.argmax(dim=0).reshape(shape).numpy(), lead)
+        yield number, _Plane(own, plane.winner.astype(plane.kind), lead)
+
+
+def _lead(scores: Tensor) -> npt.NDArray[np.float32]:
+    """How far the highest of scores (structures + 1, voxels) is ahead of the next, (voxels,)."""
+    best = scores.topk(2, dim=0).values
+    return (best[0] - best[1]).numpy()
 
 
 def _neighbours(source: int, target: int) -> Places:
@@ -110,8 +129,10 @@ def _neighbours(source: int, target: int) -> Places:
     return low, np.where(weight == 0, low, high), weight
 
 
-def _winners(below: _Plane, above: _Plane, weight: float, first: Places, second: Places) -> npt.NDArray:
-    """Winners on one plane of the source, between two planes of scores; `weight` is that of the one above."""
+def _winners(
+    below: _Plane, above: _Plane, weight: float, first: Places, second: Places
+) -> tuple[npt.NDArray, npt.NDArray[np.float32] | None]:
+    """Winners on one plane of the source, and their leads, between two planes; `weight` is that of the one above."""
     import torch
 
     mark = np.iinfo(below.kind).max
@@ -126,6 +147,9 @@ def _winners(below: _Plane, above: _Plane, weight: float, first: Places, second:
     row, column = np.nonzero(least == mark)
     size = max(1, SCORES_AT_ONCE // len(below.scores))
     width = below.winner.shape[1]
+    lead = None
+    if below.lead is not None and above.lead is not None:
+        lead = _in_plane(below.lead * np.float32(1 - weight) + above.lead * np.float32(weight), first, second)
     for start in range(0, len(row), size):
         part = slice(start, start + size)
         i, j = row[part], column[part]
@@ -136,8 +160,19 @@ def _winners(below: _Plane, above: _Plane, weight: float, first: Places, second:
             for corner in corners
         ]
         left, right = _between(at[0], at[2], down), _between(at[1], at[3], down)
-        least[i, j] = _between(left, right, across).argmax(dim=0).numpy()
-    return least
+        scores = _between(left, right, across)
+        least[i, j] = scores.argmax(dim=0).numpy()
+        if lead is not None:
+            lead[i, j] = _lead(scores)
+    return least, lead
+
+
+def _in_plane(values: npt.NDArray[np.float32], first: Places, second: Places) -> npt.NDArray[np.float32]:
+    """Values of a plane, interpolated along both of its axes."""
+    for axis, (low, high, weights) in enumerate((first, second)):
+        share = weights.astype(np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
+        values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+    return values
 
 
 def _between(low: Tensor, high: Tensor, weight: Tensor | float) -> Tensor:

@@ -29,6 +29,8 @@ class Segmentation:
             structure was not found. Empty where nothing is known.
         agreement: For each structure by name, Dice between several predictions (mirrored images, an ensemble); empty
             where there was one.
+        leads: How far the score of each voxel's label is ahead of the next one, float16, axes (i, j, k): where it falls
+            to nothing, between the voxels, outlines run. None where nobody asked for it (`SegmentConfig.contours`).
     """
 
     array: npt.NDArray[np.unsignedinteger]
@@ -39,6 +41,7 @@ class Segmentation:
     warnings: tuple[str, ...] = ()
     confidence: Mapping[str, float] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
+    leads: npt.NDArray[np.float16] | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> dict[int, str]:

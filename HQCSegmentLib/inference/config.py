@@ -22,6 +22,11 @@ class SegmentConfig(BaseModel):
         description="fast: windows overlap less, and of a CT only the body is looked at; best: the image is looked at "
         "mirrored too, where the model was trained so (train --flips) and structures allow it",
     )
+    contours: Literal["label", "probability"] = Field(
+        default="label",
+        description="how an RTSTRUCT is traced: around the voxels of the label map, or between the voxels, where the "
+        "network finds a structure and the next one equally probable",
+    )
     postprocessing: bool = Field(
         default=True, description="do the post-processing that the model was given in training"
     )

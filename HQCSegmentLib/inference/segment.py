@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from HQCSegmentLib.bundle import Bundle, check_same
@@ -63,6 +64,7 @@ def segment(
     )
     members = _Members.of([bundle, *ensemble], config, device)
     usual = manifest.inference.overlap
+    leads = np.zeros(image.grid.shape, np.float16, order="F") if config.contours == "probability" else None
     expected = ExpectedDice()
     winner = winners(
         members.average,
@@ -72,6 +74,7 @@ def segment(
         window_batch=members.windows_at_a_time(manifest.inference.window, len(manifest.preprocessing.channels)),
         within=body_box(image, manifest) if config.quality == "fast" else None,
         expected=expected,
+        leads=leads,
         on_progress=on_progress,
     )
     values = np.array([0, *(structure.value for structure in manifest.labels)])
@@ -91,7 +94,7 @@ def segment(
         *uncertainty_doubts(confidence, agreement),
     ]
     return Segmentation(
-        array, image.affine, manifest.labels, image.name, image.series, tuple(doubts), confidence, agreement
+        array, image.affine, manifest.labels, image.name, image.series, tuple(doubts), confidence, agreement, leads
     )
 
 
@@ -130,9 +133,10 @@ def winners(
     window_batch: int = 1,
     within: Box | None = None,
     expected: ExpectedDice | None = None,
+    leads: npt.NDArray[np.float16] | None = None,
     on_progress: Progress | None = None,
 ) -> LabelMap:
-    """As `winning_outputs`, with any scorer; `expected` adds up how sure the scores are.
+    """As `winning_outputs`, with any scorer; `expected` adds up how sure the scores are, `leads` as `restore_planes`.
 
     Outside of `within`, a part of the prepared grid, all is background.
     """
@@ -147,7 +151,7 @@ def winners(
             finished = expected.watch(finished)
         if within is not None:
             finished = with_surroundings(finished, prepared.grid.shape, within, axis=grid.axis)
-        return restore_planes(finished, prepared, axis=grid.axis)
+        return restore_planes(finished, prepared, axis=grid.axis, leads=leads)
 
 
 @dataclass

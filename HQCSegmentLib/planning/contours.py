@@ -12,6 +12,9 @@ from HQCSegmentLib.imaging.geometry import FloatArray
 Rings = list[FloatArray]
 """Of one connected part: its outer ring, then the rings of its holes."""
 
+FROM_CENTRE = 0.005
+"""Least distance of a traced point from the centre of a voxel, in voxels: by rounding, one on it would be in or out."""
+
 _SIDES = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
 """Steps (i, j) from a voxel to its neighbours, in turn: the outline past one side runs in the direction of the next."""
 
@@ -55,8 +58,11 @@ def trace_mask(mask: npt.NDArray[np.bool_]) -> list[Rings]:
 def trace_probability(probability: npt.NDArray[np.floating], *, level: float = 0.5) -> list[Rings]:
     """Rings around where a slice of probabilities exceeds a level, interpolated between the centres of voxels.
 
+    Filling them by voxel centres gives the voxels above the level back: no point comes nearer to a centre than
+    `FROM_CENTRE`. At the border of the image a ring runs along the edge of the voxels.
+
     Args:
-        probability: Slice with axes (i, j), 0 to 1.
+        probability: Slice with axes (i, j): probabilities, or other numbers that are higher inside.
         level: Inside is what is above it.
 
     Returns:
@@ -64,9 +70,14 @@ def trace_probability(probability: npt.NDArray[np.floating], *, level: float = 0
     """
     from skimage.measure import find_contours, points_in_poly
 
-    # A margin of nothing closes the rings of parts that reach the border of the image.
-    found = find_contours(np.pad(np.asarray(probability, np.float64), 1), level, fully_connected="low")
-    rings = [ring[:-1] - 1 for ring in found if len(ring) > 3]
+    height = np.pad(np.asarray(probability, np.float64) - level, 1, mode="edge")
+    least = np.finfo(np.float64).tiny + 1e-9 * np.abs(height).max()
+    height = np.where(height > 0, np.maximum(height, least), np.minimum(height, -least))
+    # The voxels beyond the border are as far outside as those on it are inside.
+    for border in (height[0], height[-1], height[:, 0], height[:, -1]):
+        border[...] = -np.abs(border)
+    found = find_contours(height, 0.0, fully_connected="low")
+    rings = [_off_centres(ring[:-1] - 1) for ring in found if len(ring) > 3]
     areas = [_area(ring) for ring in rings]
     # Walks have the higher values on one side, so holes run the other way round.
     outer = sorted((place for place, area in enumerate(areas) if area < 0), key=lambda place: abs(areas[place]))
@@ -77,6 +88,13 @@ def trace_probability(probability: npt.NDArray[np.floating], *, level: float = 0
             if owner is not None:
                 parts[owner].append(rings[place])
     return list(parts.values())
+
+
+def _off_centres(ring: FloatArray) -> FloatArray:
+    """Vertices, each between two voxels, moved away from their centres where they are too near."""
+    voxel = np.floor(ring)
+    part = ring - voxel
+    return voxel + np.where(part > 0, part.clip(FROM_CENTRE, 1 - FROM_CENTRE), 0)
 
 
 def _area(ring: FloatArray) -> float:

@@ -27,6 +27,10 @@ Probabilities = Mapping[str, npt.NDArray[np.floating]]
 """By name of structure: probability 0 to 1 of each voxel, axes (i, j, k), on the grid of the segmentation."""
 
 
+LEAST_LEAD = 1e-6
+"""Of a voxel: scores may be equal, but the label says which won."""
+
+
 def write_rtstruct(
     path: Path,
     segmentation: Segmentation,
@@ -43,7 +47,8 @@ def write_rtstruct(
 
     Args:
         path: File to write, for example `RTSTRUCT.dcm`.
-        segmentation: Label map in the grid of a DICOM series.
+        segmentation: Label map in the grid of a DICOM series. With `leads`, contours are traced where these fall to
+            nothing, between the voxels, instead of around the voxels.
         options: Holes, and how many points to leave out; by default keyholes, and all points.
         probabilities: Trace these structures where the probability is above one half, between voxels, instead of around
             the voxels of the label map.
@@ -66,11 +71,10 @@ def write_rtstruct(
         dataset, image_class = existing_structure_set(Path(existing), series, name=segmentation.name)
     places = _places(segmentation)
     for structure in segmentation.structures:
-        slices = (
-            _mask_slices(segmentation.array, structure.value, places.get(structure.value))
-            if structure.name not in probabilities
-            else _probability_slices(probabilities[structure.name])
-        )
+        if structure.name in probabilities:
+            slices = _probability_slices(probabilities[structure.name])
+        else:
+            slices = traced_slices(segmentation, structure.value, places.get(structure.value))
         contours = _contours(slices, segmentation, series, image_class, options)
         NewRoi(structure, encode_contours(contours)).add_to(dataset, series)
     with replacing(Path(path)) as temporary:
@@ -100,18 +104,37 @@ def _places(segmentation: Segmentation) -> dict[int, tuple[slice, ...]]:
     return {value: place[::-1] for value, place in enumerate(found, start=1) if place is not None}
 
 
-def _mask_slices(labels: npt.NDArray, value: int, place: tuple[slice, ...] | None) -> Iterator[tuple[int, list[Rings]]]:
-    """Slices on which a structure has voxels, and its rings there."""
+def traced_slices(
+    segmentation: Segmentation, value: int, place: tuple[slice, ...] | None
+) -> Iterator[tuple[int, list[Rings]]]:
+    """Slices on which a structure has voxels, and its rings there, in voxel indices (i, j).
+
+    Args:
+        segmentation: Label map; with `leads` rings run where these fall to nothing, else around the voxels.
+        value: Of the structure.
+        place: Smallest box around it; None where it has no voxels.
+    """
     if place is None:
         return
-    i, j, k = (one.start for one in place)
-    corner = np.array([i, j], float)
+    i, j, k = place
+    # With the voxels around it, which say how far outside they are.
+    box = (slice(max(0, i.start - 1), i.stop + 1), slice(max(0, j.start - 1), j.stop + 1), k)
+    corner = np.array([box[0].start, box[1].start], float)
     # A slice is one piece of memory then.
-    inside = np.ascontiguousarray((labels[place] == value).transpose(2, 0, 1))
-    for number, mask in enumerate(inside, start=k):
-        parts = trace_mask(mask)
+    inside = np.ascontiguousarray((segmentation.array[box] == value).transpose(2, 0, 1))
+    leads = None
+    if segmentation.leads is not None:
+        leads = np.maximum(segmentation.leads[box].transpose(2, 0, 1), LEAST_LEAD, dtype=np.float32)
+    for number, mask in enumerate(inside):
+        if leads is None:
+            parts = trace_mask(mask)
+        elif mask.any():
+            # A voxel that post-processing changed keeps its lead, on the side where it is now.
+            parts = trace_probability(np.where(mask, leads[number], -leads[number]), level=0.0)
+        else:
+            continue
         if parts:
-            yield number, [[ring + corner for ring in rings] for rings in parts]
+            yield k.start + number, [[ring + corner for ring in rings] for rings in parts]
 
 
 def _probability_slices(probability: npt.NDArray[np.floating]) -> Iterator[tuple[int, list[Rings]]]:

@@ -58,6 +58,23 @@ def test_the_label_map_is_that_of_all_scores_interpolated(shape, own, axis, outp
     assert np.array_equal(found, restore(scores, prepared))
 
 
+@settings(max_examples=30, deadline=None)
+@given(shape=sizes, own=sizes, axis=st.integers(0, 2), outputs=st.sampled_from([2, 3, 9]), seed=st.integers(0, 100))
+def test_leads_are_exact_along_outlines_and_elsewhere_no_more_than_they_are(shape, own, axis, outputs, seed):
+    prepared = prepared_for(shape, own, np.diag([-1.0, 1, 1, 1]))
+    noise = np.random.default_rng(seed).normal(size=(outputs, *shape)).astype(np.float32)
+    scores = torch.from_numpy(ndimage.uniform_filter(noise, (1, 3, 3, 3)))
+    leads = np.full(prepared.source.shape, np.nan, np.float16)
+    planes = (scores.select(axis + 1, place) for place in range(shape[axis]))
+    found = restore_planes(planes, prepared, axis=axis, leads=leads)
+    _, ahead = whole(scores, prepared)
+    assert np.array_equal(found, restore(scores, prepared))
+    assert (leads <= ahead + 2e-3).all()
+    # What touches a voxel of another label, where grids are equal, was interpolated from all scores.
+    if shape == own:
+        assert np.abs(leads - ahead).max() < 2e-3
+
+
 def test_of_equal_scores_the_first_wins_on_the_grid_itself():
     prepared = prepared_for((3, 3, 3), (3, 3, 3), np.eye(4))
     scores = torch.zeros((4, 3, 3, 3))

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from scipy.ndimage import gaussian_filter, zoom
 
+from HQCSegmentLib.cohort.rasterize import fill_polygons
 from HQCSegmentLib.cohort.rtstruct import list_rois, read_structure_set
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Segmentation, Structure, read_image, read_label_map
@@ -321,6 +322,15 @@ class TestProbabilities:
             assert np.abs(np.hypot(points[:, 0] - 24.3, points[:, 1] - 23.6) - radius).max() < 0.05
         rough = trace_mask(ring(i, j) > 0.5)[0][0]
         assert np.abs(np.hypot(rough[:, 0] - 24.3, rough[:, 1] - 23.6) - 18).max() > 0.3
+
+    def test_filling_gives_the_voxels_above_the_level_whatever_the_numbers(self):
+        """Also where a probability is the level itself, or a part reaches the border of the image."""
+        generator = np.random.default_rng(3)
+        for round_to in (1, 2, 6):
+            noise = gaussian_filter(generator.random((40, 36)), 1.5)
+            probability = np.round((noise - noise.min()) / np.ptp(noise), round_to)
+            rings = [np.round(ring, 4) for part in trace_probability(probability) for ring in part]
+            assert np.array_equal(fill_polygons(rings, probability.shape), probability > 0.5)
 
     def test_they_are_written_for_the_structures_given(self, small: Made, dicom_errors: Callable[[Path], list[str]]):
         i, j = np.indices((48, 48))
