@@ -56,8 +56,8 @@ class Distances:
         """
         millimetres = np.concatenate([part.millimetres for part in parts])
         steps, place = np.unique(np.rint(millimetres / ROUNDING_MM).astype(np.int64), return_inverse=True)
-        sizes = np.bincount(place, weights=np.concatenate([part.sizes for part in parts]))
-        return cls(steps * ROUNDING_MM, sizes)
+        sizes = np.bincount(place, weights=np.concatenate([part.sizes for part in parts])).astype(np.float64)
+        return cls(steps.astype(np.float64) * ROUNDING_MM, sizes)
 
     @property
     def integral(self) -> float:
