@@ -289,17 +289,22 @@ def ring(i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 
 class TestHoles:
-    def test_as_contours_of_their_own(self, small: Made, dicom_errors: Callable[[Path], list[str]]):
+    def test_as_contours_of_their_own(self, small: Made):
         write_rtstruct(small.rtstruct, small.segmentation, options=ContourOptions(holes="xor"))
         kidney, tumor = pydicom.dcmread(small.rtstruct).ROIContourSequence
         assert {one.ContourGeometricType for one in kidney.ContourSequence} == {"CLOSEDPLANAR_XOR"}
         assert len(kidney.ContourSequence) == 2 * 6
         assert {one.ContourGeometricType for one in tumor.ContourSequence} == {"CLOSED_PLANAR"}
-        # Debian's validator is older than this value of the standard, and has nothing else to say.
-        assert [error for error in dicom_errors(small.rtstruct) if "<CLOSEDPLANAR_XOR>" not in error] == []
         masks = read_structure_set(small.rtstruct, read_series(small.ct))
         for name in ("Kidney_L", "GTV"):
             assert np.array_equal(masks[name], small.segmentation.mask(name))
+
+    def test_as_contours_of_their_own_they_are_valid(
+        self, small: Made, newest_dicom_errors: Callable[[Path], list[str]]
+    ):
+        """Debian's validator is older than this value of the standard."""
+        write_rtstruct(small.rtstruct, small.segmentation, options=ContourOptions(holes="xor"))
+        assert newest_dicom_errors(small.rtstruct) == []
 
     def test_a_single_voxel_survives_every_reader(self, small: Made, tool: Callable[[str], str]):
         write_rtstruct(small.rtstruct, small.segmentation)
