@@ -28,6 +28,7 @@ from HQCSegmentSlicer.parameters import HQCSegmentParameterNode
 from HQCSegmentSlicer.resources import REQUIREMENTS
 from HQCSegmentSlicer.sample_data import register_sample_data
 from HQCSegmentSlicer.self_test import SelfTest
+from HQCSegmentSlicer.terminology import register_terminology
 
 if TYPE_CHECKING:
     from HQCSegmentSlicer.logic import Logic
@@ -53,6 +54,7 @@ class HQCSegment(ScriptedLoadableModule):
             "Built on 3D Slicer, MONAI, PyTorch and PennyLane. Version {version}."
         ).format(version=HQCSegmentLib.__version__)
         slicer.app.connect("startupCompleted()", register_sample_data)
+        slicer.app.connect("startupCompleted()", register_terminology)
 
 
 class HQCSegmentWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

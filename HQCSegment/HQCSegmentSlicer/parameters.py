@@ -42,7 +42,8 @@ class HQCSegmentParameterNode:
     matching order.
     3 Fine-tune: baseFolder, runFolder, budget (empty: by the number of steps), trainSettings (JSON: fields of
     TrainConfig that differ from their defaults, as text).
-    4 Segment: inputVolume, bundleFolder, outputSegmentation, leftOutStructures, quality.
+    4 Segment: inputVolume, bundleFolder, outputSegmentation, leftOutStructures, quality, segmentSettings (JSON, as
+    trainSettings).
     5 Deliver: deliverSegmentation, deliverVolume, seriesFolder, deliverFolder, dicomHost, dicomPort, calledAE,
     callingAE, referenceSegmentation.
     """
@@ -60,6 +61,7 @@ class HQCSegmentParameterNode:
     outputSegmentation: vtkMRMLSegmentationNode
     leftOutStructures: list[str]
     quality: Quality
+    segmentSettings: str
     deliverSegmentation: vtkMRMLSegmentationNode
     deliverVolume: vtkMRMLScalarVolumeNode
     seriesFolder: Path

@@ -33,6 +33,7 @@ def in_thread(work: Callable[..., T], *arguments: Any) -> Steps[T]:
     """Steps that wait for a thread; `work` must not touch nodes. Given up, it is still waited for."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="HQCSegment") as pool:
         future = pool.submit(work, *arguments)
+        yield future
         while not future.done():
             yield future
         return future.result()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from HQCSegmentSlicer.resources import RESOURCES
+
 if TYPE_CHECKING:
     from slicer import vtkSegment
 
@@ -15,8 +17,18 @@ TERMINOLOGY_CONTEXT = "Segmentation category and type - DICOM master list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 """Slicer's list of anatomic regions; the region itself stays empty, as the type already names the anatomy."""
 
+SHIPPED = RESOURCES / "RadiotherapyStructures.term.json"
+"""Structures of the catalogue that have codes, as a list to choose from in the segment editor."""
+
 UNSPECIFIC = "85756007"
 """SNOMED code of "Tissue", which Slicer gives every new segment."""
+
+
+def register_terminology() -> None:
+    """Offer the structures of the catalogue in Slicer's segment editor; called when Slicer has started."""
+    import slicer
+
+    slicer.modules.terminologies.logic().LoadTerminologyFromFile(str(SHIPPED))
 
 
 def serialized_terminology(terminology: Terminology) -> str:

@@ -32,7 +32,7 @@ def segment(words: list[str]) -> None:
 
     source, out = Path(words[1]), Path(words[words.index("--out") + 1])
     if (Path(words[0]) / "slow").exists():
-        say(event="progress", step=0, of=3, eta_s=1000)
+        say(event="case-progress", case="volume", fraction=0.25, eta_s=1000)
         sleep_forever()
     if (Path(words[0]) / "broken").exists():
         say(event="error", message="The weights do not fit the network.")

@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+from HQCSegmentSlicer.logic import Logic
+from HQCSegmentSlicer.segmentations import show_segmentation
 from panel_driver import Panel, make_bundle
 from PySide6 import QtGui
 
+from HQCSegmentLib.imaging import Segmentation, Structure
 from HQCSegmentLib.training.config import TrainConfig
 
 SECTIONS = ("setUp", "cohort", "fineTune", "segment", "deliver")
@@ -105,6 +108,7 @@ def test_choices_survive_saving_and_loading_the_scene(panel, volume, tmp_path):
     panel.ui.portSpinBox.value = 11112
     panel.ui.calledAELineEdit.text = "PACS"
     panel.widget.sections[2].on_settings({"depth": "3"})
+    panel.widget.sections[3].on_settings({"device": "cpu"})
     file = tmp_path / "scene.mrml"
     slicer.mrmlScene.SetURL(str(file))
     for node in (volume, segmentation_node):
@@ -125,6 +129,7 @@ def test_choices_survive_saving_and_loading_the_scene(panel, volume, tmp_path):
     assert panel.rows("pairsTable") == [["case01", "CT", "contours"]]
     assert (panel.ui.portSpinBox.value, panel.ui.calledAELineEdit.text) == (11112, "PACS")
     assert panel.widget.sections[2]._form.texts() == {"depth": "3"}
+    assert panel.widget.sections[3]._form.texts() == {"device": "cpu"}
 
 
 def test_a_path_that_is_not_chosen_is_shown_as_nothing(panel):
@@ -256,6 +261,65 @@ def test_a_failing_check_says_why(panel, cohort):
     assert panel.ui.checkButton.enabled
 
 
+def overlapping_patient(volume):
+    """A volume with an organ and a target in it, on the list of patients."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    for name, width in (("Liver", 6), ("GTV", 2)):
+        array = np.zeros((9, 8, 6), np.uint8)
+        array[:width, :width, 1:4] = 1
+        structures = (Structure(value=1, name=name),)
+        show_segmentation(
+            Segmentation(array, np.diag([1.0, 1, 2, 1]), structures), volume_node=volume, segmentation_node=node
+        )
+    return node
+
+
+def add_patient(panel, volume, node) -> None:
+    panel.ui.cohortSourceComboBox.currentIndex = 1
+    panel.ui.pairVolumeSelector.setCurrentNode(volume)
+    panel.ui.pairSegmentationSelector.setCurrentNode(node)
+    panel.click("addPairButton")
+
+
+def test_the_user_is_told_where_structures_of_a_patient_overlap(panel, volume, tmp_path):
+    add_patient(panel, volume, overlapping_patient(volume))
+    panel.click("checkButton")
+    panel.until_idle()
+    told = "case01: GTV and Liver overlap; 0.0 ml count as GTV only."
+    assert ["note", "Liver", told] in panel.rows("findingsTable")
+    panel.type_path("runFolderLineEdit", tmp_path / "run")
+    panel.click("startButton")
+    panel.until_idle()
+    assert told in panel.ui.fineTuneResultLabel.text
+
+
+@pytest.mark.parametrize("ended_by", ["cancel", "scene", "application"])
+def test_what_is_prepared_for_a_child_can_be_given_up(application, temporary, monkeypatch, volume, ended_by):
+    """Nothing is left of it, and no child is started."""
+    started: list[object] = []
+    monkeypatch.setattr(Logic, "_start", lambda *arguments: started.append(arguments))
+    panel = Panel(importlib.import_module("HQCSegment"))
+    try:
+        add_patient(panel, volume, overlapping_patient(volume))
+        panel.click("checkButton")
+        assert panel.ui.cancelCheckButton.enabled
+        assert len(list(temporary.glob("HQCSegment-*"))) == 2  # of the cohort and of the page with pictures
+        if ended_by == "cancel":
+            panel.click("cancelCheckButton")
+        elif ended_by == "scene":
+            slicer.mrmlScene.Clear(False)
+        else:
+            panel.close()
+        panel.until_idle()
+        if ended_by == "cancel":
+            assert panel.status("cohort") == "Cancelled."
+    finally:
+        if ended_by != "application":
+            panel.close()
+    assert not started
+    assert list(temporary.iterdir()) == []
+
+
 # --- fine-tuning
 
 
@@ -368,6 +432,16 @@ def test_only_ticked_structures_are_shown(panel, volume, tmp_path):
     assert panel.tip("applyButton") == "Tick at least one structure."
 
 
+def test_advanced_settings_become_options_of_the_command(panel):
+    section = panel.widget.sections[3]
+    assert set(section._form._fields) == {"engine", "postprocessing", "device"}
+    assert section._options() == []
+    section._form._fields["device"].currentIndex = section._form._choices["device"].index("cpu") + 1
+    section._form._fields["postprocessing"].currentIndex = section._form._choices["postprocessing"].index("false") + 1
+    panel.ui.qualityComboBox.currentIndex = 1
+    assert section._options() == ["--fast", "--device", "cpu", "--no-post-processing"]
+
+
 def test_a_model_that_cannot_be_read_is_named(panel, volume, tmp_path):
     (tmp_path / "bundle.json").write_text("{}")
     panel.ui.inputVolumeSelector.setCurrentNode(volume)
@@ -386,7 +460,7 @@ def choose_slow_model(panel, volume, folder: Path) -> None:
 def test_closing_the_scene_ends_the_child_and_its_files(panel, volume, temporary, tmp_path):
     choose_slow_model(panel, volume, tmp_path)
     panel.click("applyButton")
-    panel.until(lambda: panel.ui.segmentProgressBar.maximum == 3)
+    panel.until(lambda: panel.ui.segmentProgressBar.maximum == 100)
     pid = panel.widget.logic.runner._process._process.pid
     slicer.mrmlScene.Clear(False)
     panel.until_idle()
@@ -401,7 +475,7 @@ def test_closing_the_application_waits_until_the_child_is_gone(application, temp
     panel = Panel(importlib.import_module("HQCSegment"))
     choose_slow_model(panel, volume, tmp_path)
     panel.click("applyButton")
-    panel.until(lambda: panel.ui.segmentProgressBar.maximum == 3)
+    panel.until(lambda: panel.ui.segmentProgressBar.maximum == 100)
     pid = panel.widget.logic.runner._process._process.pid
     status = panel.status("segment")
     panel.close()
@@ -426,7 +500,9 @@ def test_the_window_answers_while_a_child_works(panel, volume, tmp_path):
     started = time.monotonic()
     panel.click("applyButton")
     assert time.monotonic() - started < 5
-    panel.until(lambda: panel.ui.segmentProgressBar.maximum == 3)
+    panel.until(lambda: panel.ui.segmentProgressBar.maximum == 100)
+    assert panel.ui.segmentProgressBar.value == 25
+    assert panel.status("segment") == "Contouring, 25 % done, about 17 min left"
     panel.type_path("runFolderLineEdit", "/somewhere")
     assert panel.parameters.runFolder == Path("/somewhere")
     panel.click("cancelSegmentButton")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
+import vtk
 from HQCSegmentSlicer.scene_cohort import write_scene_cohort
-from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node
+from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node, read_segments
 from HQCSegmentSlicer.segmentations import show_segmentation
 from HQCSegmentSlicer.steps import finish
 from HQCSegmentSlicer.tasks import structure_set_task
@@ -84,6 +85,73 @@ def test_surfaces_become_masks_and_the_node_stays_as_it_is(application):
     assert 2 * (found & mask).sum() / (found.sum() + mask.sum()) > 0.9
     assert not content.ContainsRepresentation("Binary labelmap")
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+
+
+def add_contours(squares: dict[str, list[tuple[float, float, float]]], affine: np.ndarray = AFFINE):
+    """Planar contours as SlicerRT loads them: closed lines, here squares (from, to, slice) in voxels."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "RTSTRUCT")
+    node.GetSegmentation().SetSourceRepresentationName("Planar contour")
+    for name, drawn in squares.items():
+        points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
+        for low, high, k in drawn:
+            corners = [(low, low, k), (high, low, k), (high, high, k), (low, high, k)]
+            numbers = [points.InsertNextPoint((affine @ [*corner, 1])[:3]) for corner in corners]
+            lines.InsertNextCell(5)
+            for number in (*numbers, numbers[0]):
+                lines.InsertCellPoint(number)
+        contours = vtk.vtkPolyData()
+        contours.SetPoints(points)
+        contours.SetLines(lines)
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        segment.AddRepresentation("Planar contour", contours)
+        node.GetSegmentation().AddSegment(segment)
+    return node
+
+
+def test_planar_contours_are_filled_with_their_holes(application):
+    volume = add_volume()
+    whole = [(1.5, 12.5, k) for k in range(3, 9)]
+    node = add_contours({"Liver": whole, "Wall": [*whole, *((4.5, 7.5, k) for k in range(3, 9))], "None": []})
+    masks = masks_from_segmentation_node(node, volume)
+    np.testing.assert_array_equal(masks["Liver"], box(start=2, stop=13))
+    np.testing.assert_array_equal(masks["Wall"], box(start=2, stop=13) & ~box(start=5, stop=8))
+    assert not masks["None"].any()
+    move = np.array([[0, -1.0, 0, 10], [1, 0, 0, 20], [0, 0, 1, 5], [0, 0, 0, 1]])
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(move))
+    for one in (node, volume):
+        one.SetAndObserveTransformNodeID(transform.GetID())
+    np.testing.assert_array_equal(masks_from_segmentation_node(node, volume)["Wall"], masks["Wall"])
+
+
+def test_contours_across_the_slices_are_refused_in_words(application):
+    sagittal = AFFINE[:, [2, 0, 1, 3]]
+    with pytest.raises(InputError, match=r"RTSTRUCT: the contours of Liver: contours run across the image slices"):
+        masks_from_segmentation_node(add_contours({"Liver": [(2, 9, 4)]}, sagittal), add_volume())
+
+
+def test_a_node_that_is_changed_while_it_is_read_is_refused(application):
+    volume = add_volume()
+    node = add_segmentation(volume, {"Liver": box(start=2, stop=9), "GTV": box(start=3, stop=5)})
+    steps = read_segments(node, volume)
+    next(steps)
+    node.GetSegmentation().RemoveSegment("GTV")
+    with pytest.raises(InputError, match="was changed while it was read"):
+        finish(steps)
+
+
+def test_a_segmentation_of_other_voxels_is_brought_to_the_nearest(application):
+    """Twice as fine along i, turned, and partly outside; every voxel gets what is at its centre."""
+    volume = add_volume()
+    fine = AFFINE @ np.diag([0.5, 1, 1, 1])
+    fine[:3, 3] = (AFFINE @ [-0.25, 0, 0, 1])[:3]
+    mask = np.repeat(box(start=2, stop=13), 2, axis=0)[6:]
+    fine[:3, 3] = (fine @ [6, 0, 0, 1])[:3]
+    expected = box(start=2, stop=13)
+    expected[:3] = False
+    node = add_segmentation(volume, {"Liver": mask}, fine)
+    np.testing.assert_array_equal(masks_from_segmentation_node(node, volume)["Liver"], expected)
 
 
 def test_a_replaced_segment_comes_back_by_undo(application):

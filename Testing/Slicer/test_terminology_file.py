@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import slicer
@@ -29,6 +32,18 @@ def test_the_file_of_the_module_is_made_from_the_catalogue(tmp_path: Path):
     """Write it again with `write_slicer_terminology` when the catalogue changes."""
     write_slicer_terminology(tmp_path / "now.json")
     assert SHIPPED.read_text(encoding="utf-8") == (tmp_path / "now.json").read_text(encoding="utf-8")
+
+
+def test_slicer_offers_the_structures_once_it_has_started(application, monkeypatch):
+    own = slicer.vtkSlicerTerminologiesModuleLogic()
+    monkeypatch.setattr(slicer.modules, "terminologies", SimpleNamespace(logic=lambda: own), raising=False)
+    slots: list[Callable[[], None]] = []
+    monkeypatch.setattr(slicer.app, "connect", lambda signal, slot: slots.append(slot))
+    module = importlib.import_module("HQCSegment")
+    module.HQCSegment(SimpleNamespace())
+    assert module.register_terminology in slots
+    module.register_terminology()
+    assert own.IsTerminologyContextLoaded(CONTEXT_NAME)
 
 
 def read_back(logic: slicer.vtkSlicerTerminologiesModuleLogic) -> dict[tuple[str, str], tuple[int, ...]]:

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from HQCSegmentLib.errors import HQCSegmentError
 from HQCSegmentSlicer.panel.section import Section, open_in_browser
 from HQCSegmentSlicer.panel.session import Session
-from HQCSegmentSlicer.panel.tables import fill, text_at
+from HQCSegmentSlicer.panel.tables import fill, names_in, text_at
 from HQCSegmentSlicer.parameters import CohortSource, chosen
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ class CohortSection(Section):
             tip=_("Write names.csv into the cohort's folder; it is used from then on."),
             missing="" if names else _("Check a cohort in a folder first; segments of the scene are renamed there."),
         )
-        self.update_cancel()
         self.hint(missing or _("Press Check."))
 
     def on_add_pair(self, _checked: bool = False) -> None:
@@ -101,14 +100,12 @@ class CohortSection(Section):
         self._checked_cohort = cohort
         self._page_folder = tempfile.TemporaryDirectory(prefix="HQCSegment-check-", ignore_cleanup_errors=True)
         page = Path(self._page_folder.name) / "check.html"
-        self.begin_bar(_("Reading the patients..."))
-        self.session.start(self, lambda logic: logic.checkCohort(cohort, page, waitForCompletion=False))
+        self.start(_("Reading the patients..."), lambda logic: logic.checkCohort(cohort, page, waitForCompletion=False))
 
     def progress_words(self, step: int, of: int, eta_s: float | None) -> str:
         return _("Checking patient {step} of {of}").format(step=step, of=of)
 
     def on_finished(self, result: Any) -> None:
-        self.show_bar(1, 1)
         if isinstance(result, tuple):  # a patient that was double-clicked
             volume_node, _segmentation_node = result
             slicer.util.setSliceViewerLayers(background=volume_node, fit=True)
@@ -161,21 +158,19 @@ class CohortSection(Section):
             pairs = {f"case{number:02d}": pair for number, pair in enumerate(cohort, start=1)}
             self.on_finished(pairs[case])
             return
-        self.begin_bar(_("Loading {case}...").format(case=case))
-        if not self.session.start(self, lambda logic: logic.showCase(cohort, case, waitForCompletion=False)):
-            self.show_bar(0, 1)
+        self.start(
+            _("Loading {case}...").format(case=case),
+            lambda logic: logic.showCase(cohort, case, waitForCompletion=False),
+        )
 
     def on_save_names(self, _checked: bool = False) -> None:
         """Write the table of names; the next check uses it."""
         from HQCSegmentLib.naming import TABLE, save_names
 
-        rows = range(self.ui.namesTable.rowCount)
-        names = {text_at(self.ui.namesTable, row, 0): text_at(self.ui.namesTable, row, 1) for row in rows}
         try:
-            save_names(self._checked_cohort / TABLE, names)
+            save_names(self._checked_cohort / TABLE, names_in(self.ui.namesTable))
         except (HQCSegmentError, OSError) as error:
-            self.say(str(error))
-            slicer.util.errorDisplay(str(error))
+            self.complain(error)
             return
         self.say(_("The names are saved; press Check to see the cohort with them."))
 

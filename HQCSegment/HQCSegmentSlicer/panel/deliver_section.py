@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-import slicer.util
 import vtk
 from slicer.i18n import tr as _
 
 from HQCSegmentSlicer.panel.section import Section, open_in_browser
 from HQCSegmentSlicer.panel.session import Session
-from HQCSegmentSlicer.panel.tables import fill, text_at
+from HQCSegmentSlicer.panel.tables import fill, names_in
 from HQCSegmentSlicer.parameters import chosen
 
 SUFFIXES = {"rtstruct": ".rtstruct.dcm", "seg": ".seg.dcm"}
@@ -59,7 +58,6 @@ class DeliverSection(Section):
             tip=_("Compare with the reference: Dice and distances of every structure."),
             missing=missing or folder or ("" if reference else _("Choose a reference segmentation.")),
         )
-        self.update_cancel()
         self.hint(missing or folder or _("Check the names, then save."))
 
     def missing(self) -> str:
@@ -74,13 +72,10 @@ class DeliverSection(Section):
         from HQCSegmentSlicer.segment_names import rename_segments
 
         node = self.session.parameters.deliverSegmentation
-        rows = range(self.ui.deliverNamesTable.rowCount)
-        names = {text_at(self.ui.deliverNamesTable, row, 0): text_at(self.ui.deliverNamesTable, row, 1) for row in rows}
         try:
-            rename_segments(node, names)
+            rename_segments(node, names_in(self.ui.deliverNamesTable))
         except ValueError as error:
-            self.say(str(error))
-            slicer.util.errorDisplay(str(error))
+            self.complain(error)
             return
         self._named = None
         self.session.onChanged.emit()
@@ -90,7 +85,6 @@ class DeliverSection(Section):
         """Write the contours for a planning system."""
         parameters = self.session.parameters
         file = parameters.deliverFolder / f"contours{SUFFIXES[output_format]}"
-        self.begin_bar(_("Writing {file}...").format(file=file.name))
 
         def begin(logic: Any) -> None:
             logic.exportDicom(
@@ -102,13 +96,12 @@ class DeliverSection(Section):
                 format=output_format,
             )
 
-        self.session.start(self, begin)
+        self.start(_("Writing {file}...").format(file=file.name), begin)
 
     def on_send(self, _checked: bool = False) -> None:
         """Send what was saved."""
         parameters = self.session.parameters
         files = list(self._saved)
-        self.begin_bar(_("Sending..."))
 
         def begin(logic: Any) -> None:
             logic.sendToDicomNode(
@@ -120,12 +113,11 @@ class DeliverSection(Section):
                 waitForCompletion=False,
             )
 
-        self.session.start(self, begin)
+        self.start(_("Sending..."), begin)
 
     def on_evaluate(self, _checked: bool = False) -> None:
         """Compare with the reference."""
         parameters = self.session.parameters
-        self.begin_bar(_("Comparing..."))
 
         def begin(logic: Any) -> None:
             logic.evaluateSegmentation(
@@ -136,10 +128,9 @@ class DeliverSection(Section):
                 waitForCompletion=False,
             )
 
-        self.session.start(self, begin)
+        self.start(_("Comparing..."), begin)
 
     def on_finished(self, result: Any) -> None:
-        self.show_bar(1, 1)
         if isinstance(result, int):
             self.say(_("Sent {count} file(s).").format(count=result))
             return
@@ -154,11 +145,7 @@ class DeliverSection(Section):
 
     def _unsent(self) -> str:
         """Why nothing can be sent; empty if something can."""
-        from HQCSegmentSlicer.commands import options_of_command
-
         parameters = self.session.parameters
-        if self.session.ready and not options_of_command("send"):
-            return _("This version of HQCSegment cannot send to a DICOM node.")
         if not self._saved:
             return _("Save an RTSTRUCT or a DICOM SEG first.")
         if parameters is None or not (parameters.dicomHost.strip() and parameters.calledAE.strip()):

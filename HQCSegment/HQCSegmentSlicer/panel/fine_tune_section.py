@@ -11,11 +11,14 @@ from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import HQCSegmentError
 from HQCSegmentSlicer.panel.cohort_section import cohort_of
-from HQCSegmentSlicer.panel.section import Section, open_in_browser
+from HQCSegmentSlicer.panel.section import Section, in_words, open_in_browser
 from HQCSegmentSlicer.panel.session import Session
 from HQCSegmentSlicer.panel.settings_form import SettingsForm, choices_of, settings_from, texts_of
 from HQCSegmentSlicer.parameters import chosen
 from HQCSegmentSlicer.training_curves import TrainingCurves
+
+COMMON = ("method", "depth", "readout", "network", "folds", "device")
+"""Settings that are asked for most often; the others follow below them in the model's own order."""
 
 
 class FineTuneSection(Section):
@@ -60,7 +63,6 @@ class FineTuneSection(Section):
             if checked is None
             else _("{names} (leave one out with - in 2 Cohort)").format(names=", ".join(checked.structures))
         )
-        self.update_cancel()
         self.hint(missing or occupied or _("Press Start to fine-tune."))
 
     def missing(self) -> str:
@@ -100,16 +102,16 @@ class FineTuneSection(Section):
     def on_finished(self, result: Any) -> None:
         from HQCSegmentSlicer.models import held_out_dice
 
-        self.show_bar(1, 1)
         if self._curves is not None:
             self._curves.flush()
         dice = held_out_dice(result)
         found = ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
-        self.ui.fineTuneResultLabel.text = (
+        judged = (
             _("Dice on patients that were held out: {dice}.").format(dice=found)
             if found
             else _("No patient was held out, so nothing is known yet of how good the model is.")
         )
+        self.ui.fineTuneResultLabel.text = "\n".join([judged, *in_words(self.session.logic.warnings)])
         self.say(_("Done. Read the report before you use the model."))
         if self.session.parameters is not None:
             self.session.parameters.bundleFolder = Path(result)
@@ -125,14 +127,15 @@ class FineTuneSection(Section):
 
     def on_settings(self, texts: dict[str, str]) -> None:
         """Keep the settings, or say which one is not possible."""
+        if self.session.parameters is None:
+            return
         try:
-            settings_from(self._texts(texts))
+            self._settings(texts)
         except HQCSegmentError as error:
             self.say(str(error))
             return
-        if self.session.parameters is not None:
-            self.session.parameters.trainSettings = json.dumps(texts)
-            self.say(_("Settings changed."))
+        self.session.parameters.trainSettings = json.dumps(texts)
+        self.say(_("Settings changed."))
 
     def on_curves(self, _checked: bool = False) -> None:
         """Show the curves of the run; of an earlier one from its events."""
@@ -152,20 +155,24 @@ class FineTuneSection(Section):
         if resume:
             self._curves.load(out / "events.jsonl")
         self.ui.fineTuneResultLabel.text = ""
-        self.begin_bar(_("Reading the patients..."))
 
         def begin(logic: Any) -> None:
-            settings: dict[str, Any] = {} if resume else settings_from(self._texts())
+            settings: dict[str, Any] = {} if resume else self._settings(texts_of(parameters.trainSettings))
             more = {"base": chosen(parameters.baseFolder), "resume": resume}
             logic.fineTune(cohort, out, {**settings, **more}, waitForCompletion=False)
 
-        self.session.start(self, begin)
+        self.start(_("Reading the patients..."), begin)
 
-    def _texts(self, texts: dict[str, str] | None = None) -> dict[str, str]:
-        """What the user set, the time among it."""
-        parameters = self.session.parameters
-        texts = texts_of(parameters.trainSettings) if texts is None else texts
-        return {**texts, "budget": parameters.budget} if parameters is not None and parameters.budget else texts
+    def _settings(self, texts: dict[str, str]) -> dict[str, Any]:
+        """What the user set, the time among it.
+
+        Raises:
+            InputError: for a text that is no value of its field.
+        """
+        from HQCSegmentLib.training.config import TrainConfig
+
+        budget = self.session.parameters.budget
+        return settings_from(TrainConfig, {**texts, "budget": budget} if budget else texts)
 
     def _build_fields(self) -> None:
         """Make the fields once the library's settings can be loaded."""
@@ -180,5 +187,6 @@ class FineTuneSection(Section):
         for budget in self._budgets:
             combo.addItem(budget)
         combo.blockSignals(was_blocked)
-        layouts = (self.ui.settingsGroupBox.layout(), self.ui.moreSettingsGroupBox.layout())
-        self._form = SettingsForm(layouts, TrainConfig, self.on_settings)
+        others = [name for name in TrainConfig.model_fields if name not in (*COMMON, "budget")]
+        places = ((self.ui.settingsGroupBox.layout(), COMMON), (self.ui.moreSettingsGroupBox.layout(), others))
+        self._form = SettingsForm(TrainConfig, places, self.on_settings)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import slicer.util
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import Interrupted
 from HQCSegmentSlicer.panel.session import Session
 from HQCSegmentSlicer.parameters import chosen
+
+if TYPE_CHECKING:
+    from HQCSegmentSlicer.logic import Logic
 
 
 class Section:
@@ -49,7 +53,10 @@ class Section:
             text = "" if path is None else str(path)
             if getattr(self.ui, widget).currentPath != text:
                 getattr(self.ui, widget).currentPath = text
-        self._bar.visible = self.session.owns_run(self)
+        owns_run = self.session.owns_run(self)
+        self._bar.visible = owns_run
+        if self.cancel_button:
+            getattr(self.ui, self.cancel_button).enabled = owns_run
         self.update()
 
     def _keep_path(self, parameter: str, text: str) -> None:
@@ -67,6 +74,17 @@ class Section:
         if not self._has_said:
             self._status.text = sentence
 
+    def complain(self, error: Exception) -> None:
+        """Say what went wrong in the line of status and in a window."""
+        self.say(str(error))
+        slicer.util.errorDisplay(str(error))
+
+    def start(self, sentence: str, begin: Callable[[Logic], Any]) -> bool:
+        """Start a run of this section and say so. Returns whether it is at work."""
+        self.say(sentence)
+        self.show_bar(0, 0)
+        return self.session.start(self, begin)
+
     def on_cancel(self, _checked: bool = False) -> None:
         """Stop the run of this section."""
         if not self.session.owns_run(self):
@@ -77,6 +95,9 @@ class Section:
 
     def on_event(self, event: dict[str, Any]) -> None:
         """Show progress."""
+        if event["event"] == "preparing":
+            self.show_bar(event["step"], event["of"])
+            self.say(_("Preparing the data, {step} of {of}").format(step=event["step"], of=event["of"]))
         if event["event"] == "progress" and "step" in event:
             step, of = int(event["step"]), int(event.get("of", 0))
             self.show_bar(step, of)
@@ -86,11 +107,10 @@ class Section:
         """A sentence on how far the run is."""
         if eta_s is None:
             return _("{step} of {of}").format(step=step, of=of)
-        return _("{step} of {of}, about {time} left").format(step=step, of=of, time=_duration(eta_s))
+        return _("{step} of {of}, about {time} left").format(step=step, of=of, time=duration(eta_s))
 
     def on_failed(self, error: Exception) -> None:
         """Say what went wrong."""
-        self.show_bar(0, 1)
         self.say(str(error) if not isinstance(error, Interrupted) else self.cancelled_words())
 
     def cancelled_words(self) -> str:
@@ -102,26 +122,23 @@ class Section:
         self._bar.maximum = of
         self._bar.value = step
 
-    def begin_bar(self, sentence: str) -> None:
-        """Show that a run has begun."""
-        self.say(sentence)
-        self.show_bar(0, 0)
-
     def enable(self, button: Any, *, tip: str, missing: str = "") -> None:
         """Enable a button, or say in its tool tip what is missing."""
         missing = self.session.why_not() or missing
         button.enabled = not missing
         button.toolTip = missing or tip
 
-    def update_cancel(self) -> None:
-        """Enable Cancel while the run of this section is at work."""
-        getattr(self.ui, self.cancel_button).enabled = self.session.owns_run(self)
+
+def duration(seconds: float) -> str:
+    """A time as the command writes it, such as 17 min."""
+    from HQCSegmentLib.cli import output
+
+    return output.duration(seconds)
 
 
-def _duration(seconds: float) -> str:
-    from HQCSegmentLib.cli.output import duration
-
-    return duration(seconds)
+def in_words(warnings: Sequence[str]) -> list[str]:
+    """Warnings as lines of a label."""
+    return [f"⚠ {sentence}" for sentence in warnings]
 
 
 def open_in_browser(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,8 +10,9 @@ import slicer.util
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import HQCSegmentError
-from HQCSegmentSlicer.panel.section import Section
+from HQCSegmentSlicer.panel.section import Section, duration, in_words
 from HQCSegmentSlicer.panel.session import Session
+from HQCSegmentSlicer.panel.settings_form import SettingsForm, settings_from, texts_of
 from HQCSegmentSlicer.parameters import Quality
 
 
@@ -25,15 +27,16 @@ class SegmentSection(Section):
         super().__init__(ui, session)
         self._listed: tuple[Path, tuple[str, ...]] | None = None
         self._trouble = ""
+        self._form: SettingsForm | None = None
         ui.applyButton.connect("clicked(bool)", self.on_apply)
         ui.structuresList.connect("itemChanged(QListWidgetItem*)", self.on_ticked)
 
     def update(self) -> None:
         self._list_structures()
-        has_quality = self.session.ready and bool(self._qualities())
-        self.ui.qualityComboBox.visible = self.ui.qualityComboBoxLabel.visible = has_quality
+        self._build_fields()
+        if self._form is not None and self.session.parameters is not None:
+            self._form.show(texts_of(self.session.parameters.segmentSettings))
         self.enable(self.ui.applyButton, tip=_("Contour the volume."), missing=self.missing())
-        self.update_cancel()
         self.hint(self.missing() or _("Press Apply to contour the volume."))
 
     def missing(self) -> str:
@@ -53,9 +56,6 @@ class SegmentSection(Section):
         """Start to contour."""
         parameters = self.session.parameters
         self.ui.warningsLabel.text = ""
-        self.begin_bar(_("Starting..."))
-        quality = parameters.quality
-        options = [f"--{quality.value}"] if f"--{quality.value}" in self._qualities() else []
         left_out = parameters.leftOutStructures
 
         def begin(logic: Any) -> None:
@@ -65,10 +65,10 @@ class SegmentSection(Section):
                 parameters.outputSegmentation,
                 waitForCompletion=False,
                 structures=self.ticked() if left_out else None,
-                options=options,
+                options=self._options(),
             )
 
-        if self.session.start(self, begin):
+        if self.start(_("Starting..."), begin):
             self.ui.bundleLineEdit.addCurrentPathToHistory()
 
     def on_event(self, event: dict[str, Any]) -> None:
@@ -76,14 +76,14 @@ class SegmentSection(Section):
         if event["event"] == "case-progress":
             percent = round(100 * float(event["fraction"]))
             self.show_bar(percent, 100)
-            self.say(self.progress_words(percent, 100, event.get("eta_s")))
+            words = _("Contouring, {percent} % done, about {time} left")
+            self.say(words.format(percent=percent, time=duration(float(event["eta_s"]))))
 
     def progress_words(self, step: int, of: int, eta_s: float | None) -> str:
         return _("Contouring, {words}").format(words=super().progress_words(step, of, eta_s))
 
     def on_finished(self, result: Any) -> None:
         """Show the result with its warnings, and make it the one that the next run replaces."""
-        self.show_bar(1, 1)
         parameters = self.session.parameters
         if parameters is not None:
             with slicer.util.NodeModify(parameters):
@@ -91,7 +91,7 @@ class SegmentSection(Section):
                 parameters.deliverSegmentation = result
                 parameters.deliverVolume = parameters.inputVolume
         warnings = self.session.logic.warnings
-        self.ui.warningsLabel.text = "\n".join(f"⚠ {sentence}" for sentence in warnings)
+        self.ui.warningsLabel.text = "\n".join(in_words(warnings))
         done = _("Done. Check every contour before you use it.")
         found = _("Read the {count} warning(s) of the model.").format(count=len(warnings)) if warnings else ""
         self.say(f"{done} {found}".strip())
@@ -143,8 +143,26 @@ class SegmentSection(Section):
             self._trouble = str(error)
             return ()
 
-    def _qualities(self) -> frozenset[str]:
-        """Options of the command for another quality than the usual one."""
-        from HQCSegmentSlicer.commands import options_of_command
+    def on_settings(self, texts: dict[str, str]) -> None:
+        """Keep the settings of the advanced fields."""
+        if self.session.parameters is not None:
+            self.session.parameters.segmentSettings = json.dumps(texts)
 
-        return options_of_command("segment") & {f"--{quality.value}" for quality in Quality}
+    def _options(self) -> list[str]:
+        """Words of the command for what the user set."""
+        from HQCSegmentLib.cli.segment_options import SegmentOptions
+
+        parameters = self.session.parameters
+        quality = {} if parameters.quality is Quality.usual else {"quality": parameters.quality.value}
+        texts = texts_of(parameters.segmentSettings)
+        return SegmentOptions(**settings_from(SegmentOptions, {**texts, **quality})).words()
+
+    def _build_fields(self) -> None:
+        """Make the advanced fields once the library's settings can be loaded."""
+        if self._form is not None or not self.session.ready:
+            return
+        from HQCSegmentLib.cli.segment_options import SegmentOptions
+
+        names = [name for name in SegmentOptions.model_fields if name != "quality"]
+        layout = self.ui.segmentSettingsGroupBox.layout()
+        self._form = SettingsForm(SegmentOptions, [(layout, names)], self.on_settings)

@@ -1,9 +1,9 @@
-"""Fields of the training settings, made from the library's own model, so that a setting has one name."""
+"""Fields of settings, made from the library's own models, so that a setting has one name."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from slicer.i18n import tr as _
@@ -12,24 +12,21 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
-ELSEWHERE = ("budget",)
-"""Fields that have a place of their own in the panel."""
-
-COMMON = ("method", "depth", "readout", "network", "folds", "device")
-"""Fields that are asked for most often; the others follow below them in the model's own order."""
-
 
 class SettingsForm:
     """One row for each field of a model; what is not touched keeps its default.
 
     Args:
-        layouts: Form layouts of the common fields and of the others.
         model: The settings.
+        places: Form layouts, and the names of the fields in each.
         on_changed: Called with the fields that the user set, as texts by name.
     """
 
     def __init__(
-        self, layouts: tuple[Any, Any], model: type[BaseModel], on_changed: Callable[[dict[str, str]], None]
+        self,
+        model: type[BaseModel],
+        places: Sequence[tuple[Any, Sequence[str]]],
+        on_changed: Callable[[dict[str, str]], None],
     ) -> None:
         import qt
 
@@ -37,8 +34,7 @@ class SettingsForm:
         self._choices: dict[str, list[str]] = {}
         self._on_changed = on_changed
         self._showing = False
-        common = [name for name in COMMON if name in model.model_fields]
-        for name in (*common, *(name for name in model.model_fields if name not in (*COMMON, *ELSEWHERE))):
+        for layout, name in ((layout, name) for layout, names in places for name in names):
             field = model.model_fields[name]
             choices = choices_of(field)
             if choices:
@@ -53,10 +49,10 @@ class SettingsForm:
                 widget = qt.QLineEdit()
                 widget.placeholderText = words_of(field.default)
                 widget.connect("editingFinished()", self._changed)
-            widget.name = f"{name}Setting"
+            widget.name = f"{model.__name__}_{name}"
             widget.toolTip = field.description or ""
             self._fields[name], self._choices[name] = widget, choices
-            layouts[name not in COMMON].addRow(name.replace("_", " ").capitalize() + ":", widget)
+            layout.addRow(name.replace("_", " ").capitalize() + ":", widget)
 
     def show(self, texts: dict[str, str]) -> None:
         """Show the fields that the user set, and defaults for all others."""
@@ -101,17 +97,16 @@ def choices_of(field: FieldInfo) -> list[str]:
     return [str(value) for part in parts if get_origin(part) is Literal for value in get_args(part)]
 
 
-def settings_from(texts: dict[str, str]) -> dict[str, Any]:
+def settings_from(model: type[BaseModel], texts: dict[str, str]) -> dict[str, Any]:
     """Settings from the texts of the form, in the types of the model.
 
     Raises:
         InputError: for a text that is no value of its field, naming it.
     """
     from HQCSegmentLib.cli.options import make
-    from HQCSegmentLib.training.config import TrainConfig
 
     values = {name: text.split(",") if "," in text else text for name, text in texts.items()}
-    made = make(TrainConfig, values).model_dump(mode="json")
+    made = make(model, values).model_dump(mode="json")
     return {name: made[name] for name in texts}
 
 

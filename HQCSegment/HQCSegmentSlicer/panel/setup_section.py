@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import slicer.util
 from slicer.i18n import tr as _
 
 from HQCSegmentSlicer.dependencies import ensure_dependencies
@@ -40,8 +39,7 @@ class SetUpSection(Section):
         try:
             ensure_dependencies(self.session.requirements)
         except RuntimeError as error:
-            self.say(str(error))
-            slicer.util.errorDisplay(str(error))
+            self.complain(error)
             return
         self.session.look_for_packages()
         self.say(_("Some packages are still missing.") if self.session.missing else _("Ready."))
@@ -49,10 +47,8 @@ class SetUpSection(Section):
 
     def on_device(self, _checked: bool = False) -> None:
         """Ask the library in a child, so that torch is not loaded into Slicer."""
-        self.begin_bar(_("Looking for devices..."))
-        self.session.start(self, lambda logic: logic.devices(waitForCompletion=False))
+        self.start(_("Looking for devices..."), lambda logic: logic.devices(waitForCompletion=False))
 
     def on_finished(self, result: Any) -> None:
-        self.show_bar(1, 1)
         self.ui.deviceLabel.text = str(result)
         self.say(_("Ready."))

@@ -27,3 +27,8 @@ def text_at(table: Any, row: int, column: int) -> str:
     """Text of a cell; empty where there is none."""
     item = table.item(row, column)
     return "" if item is None else item.text().strip()
+
+
+def names_in(table: Any) -> dict[str, str]:
+    """Second column by first column."""
+    return {text_at(table, row, 0): text_at(table, row, 1) for row in range(table.rowCount)}
