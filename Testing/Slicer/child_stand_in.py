@@ -123,8 +123,6 @@ def main() -> None:
     elif what == "doctor":
         found = {"subject": "device cpu", "state": "good", "found": "works", "advice": ""}
         say(event="done", findings=[found])
-    elif what == "send":
-        say(event="done")
     elif what == "talk":
         print("text before")
         say(event="progress", step=1, of=2, eta_s=0.5)

@@ -526,33 +526,17 @@ def test_segments_are_renamed_to_tg263(panel, volume):
     assert panel.errors == ["Two segments would be named Kidney_R: choose another name."]
 
 
-def test_saving_and_sending(panel, volume, tmp_path, opened):
-    node = segmentation("contours", "Liver")
-    (tmp_path / "series").mkdir()
-    panel.ui.deliverSegmentationSelector.setCurrentNode(node)
+def test_saving_says_what_is_missing_and_needs_the_original_series(panel, volume, tmp_path):
+    panel.ui.deliverSegmentationSelector.setCurrentNode(segmentation("contours", "Liver"))
     assert panel.tip("saveStructureSetButton") == "Choose the volume that was contoured."
     panel.ui.deliverVolumeSelector.setCurrentNode(volume)
     assert panel.tip("saveStructureSetButton") == "Choose a folder to save in."
     panel.type_path("deliverFolderLineEdit", tmp_path)
+    assert panel.tip("sendButton") == "Save an RTSTRUCT or a DICOM SEG first."
+    assert panel.tip("evaluateButton") == "Choose a reference segmentation."
     panel.click("saveStructureSetButton")
     panel.until_idle()
     assert "original DICOM series of CT is not known" in panel.errors[0]
-    panel.type_path("seriesFolderLineEdit", tmp_path / "series")
-    panel.click("saveStructureSetButton")
-    panel.until_idle()
-    panel.click("saveSegButton")
-    panel.until_idle()
-    assert {path.name for path in tmp_path.glob("contours*")} == {"contours.rtstruct.dcm", "contours.seg.dcm"}
-    panel.ui.hostLineEdit.text = "pacs"
-    panel.ui.calledAELineEdit.text = "PACS"
-    if panel.ui.sendButton.enabled:
-        panel.click("sendButton")
-        panel.until_idle()
-        assert panel.status("deliver") == "Sent 2 file(s)."
-    panel.ui.referenceSegmentationSelector.setCurrentNode(segmentation("reference", "Liver"))
-    panel.click("evaluateButton")
-    panel.until_idle()
-    assert opened == ["report.html"]
 
 
 def test_evaluation_needs_names_in_common(panel, volume, tmp_path):

@@ -131,6 +131,21 @@ def test_contours_across_the_slices_are_refused_in_words(application):
         masks_from_segmentation_node(add_contours({"Liver": [(2, 9, 4)]}, sagittal), add_volume())
 
 
+def test_a_segmentation_that_cannot_be_read_is_refused_in_words(application):
+    volume = add_volume()
+    node = add_segmentation(volume, {"Liver": box(start=2, stop=9)})
+    node.SetAndObserveTransformNodeID(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode").GetID())
+    with pytest.raises(InputError, match="is under a non-linear transform: harden or remove it"):
+        masks_from_segmentation_node(node, volume)
+    ribbons = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Ribbons")
+    ribbons.GetSegmentation().SetSourceRepresentationName("Ribbon model")
+    segment = slicer.vtkSegment()
+    segment.AddRepresentation("Ribbon model", vtk.vtkPolyData())
+    ribbons.GetSegmentation().AddSegment(segment, "Liver")
+    with pytest.raises(InputError, match="Ribbons are stored as ribbon model, of which Slicer cannot make voxels here"):
+        masks_from_segmentation_node(ribbons, volume)
+
+
 def test_a_node_that_is_changed_while_it_is_read_is_refused(application):
     volume = add_volume()
     node = add_segmentation(volume, {"Liver": box(start=2, stop=9), "GTV": box(start=3, stop=5)})

@@ -49,7 +49,7 @@ class FineTuneSection(Section):
                 choices.index(parameters.budget) if parameters.budget in choices else 0
             )
         run = None if parameters is None else chosen(parameters.runFolder)
-        begun = run is not None and any((run / name).is_file() for name in ("config.json", "folds.json"))
+        begun = self._begun()
         missing = self.missing()
         occupied = _("The run folder holds a run: resume it, or choose another folder.") if begun else ""
         self.enable(self.ui.startButton, tip=_("Fine-tune the base model on the cohort."), missing=missing or occupied)
@@ -117,6 +117,8 @@ class FineTuneSection(Section):
             self.session.parameters.bundleFolder = Path(result)
 
     def cancelled_words(self) -> str:
+        if not self._begun():
+            return super().cancelled_words()
         return _("Stopped. What was learned is saved: press Resume to continue.")
 
     def on_budget(self, index: int) -> None:
@@ -162,6 +164,11 @@ class FineTuneSection(Section):
             logic.fineTune(cohort, out, {**settings, **more}, waitForCompletion=False)
 
         self.start(_("Reading the patients..."), begin)
+
+    def _begun(self) -> bool:
+        """Whether the run folder holds a run."""
+        run = Path() if self.session.parameters is None else self.session.parameters.runFolder
+        return run != Path() and any((run / name).is_file() for name in ("config.json", "folds.json"))
 
     def _settings(self, texts: dict[str, str]) -> dict[str, Any]:
         """What the user set, the time among it.
