@@ -15,6 +15,9 @@ from HQCSegmentSlicer.panel.session import Session
 from HQCSegmentSlicer.panel.settings_form import SettingsForm, settings_from, texts_of
 from HQCSegmentSlicer.parameters import Quality
 
+ELSEWHERE = ("quality", "contours")
+"""Settings that have a place of their own in the panel, or concern files that it does not ask for."""
+
 
 class SegmentSection(Section):
     """Wires the widgets of Segment.ui."""
@@ -163,6 +166,6 @@ class SegmentSection(Section):
             return
         from HQCSegmentLib.cli.segment_options import SegmentOptions
 
-        names = [name for name in SegmentOptions.model_fields if name != "quality"]
+        names = [name for name in SegmentOptions.model_fields if name not in ELSEWHERE]
         layout = self.ui.segmentSettingsGroupBox.layout()
         self._form = SettingsForm(SegmentOptions, [(layout, names)], self.on_settings)
