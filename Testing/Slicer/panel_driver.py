@@ -11,10 +11,13 @@ from typing import Any
 
 import qt_stand_ins
 from HQCSegmentSlicer.logic import Logic
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtTest import QTest
 
 STAND_IN = str(Path(__file__).with_name("child_stand_in.py"))
+CAPTION = "Layout check with stand-in widgets, not a screenshot of Slicer"
+CAPTION_HEIGHT = 26
+PANEL_WIDTH = 480
 
 
 class Panel:
@@ -27,7 +30,7 @@ class Panel:
         self.errors: list[str] = []
         if stand_in:
             self.widget.logic._runner = Logic(make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)])
-        self.widget.panel.qt_object.resize(480, 900)
+        self.widget.panel.qt_object.resize(PANEL_WIDTH, 900)
         self.widget.panel.qt_object.show()
         for name in ("setUp", "cohort", "fineTune", "segment", "deliver"):
             getattr(self.ui, f"{name}CollapsibleButton").collapsed = False
@@ -74,16 +77,40 @@ class Panel:
 
     def picture(self, path: Path, name: str) -> None:
         """Write a picture of one section of stand-in widgets: a layout check, not a Slicer screenshot."""
+        self.save_picture(path / f"{name}-layout-check-not-a-slicer-screenshot.png", name)
+
+    def save_picture(self, file: Path, name: str) -> None:
+        """Write a picture of one section, which says below it what it is."""
+        self.fit()
         sections = dict(zip(("setUp", "cohort", "fineTune", "segment", "deliver"), self.widget._panels, strict=True))
         QtWidgets.QApplication.processEvents()
-        picture = sections[name].qt_object.grab()
-        assert picture.save(str(path / f"{name}-layout-check-not-a-slicer-screenshot.png"))
+        section = sections[name].qt_object.grab()
+        picture = QtGui.QImage(section.width(), section.height() + CAPTION_HEIGHT, QtGui.QImage.Format.Format_RGB32)
+        picture.fill(QtGui.QColor("white"))
+        painter = QtGui.QPainter(picture)
+        painter.drawPixmap(0, 0, section)
+        below = QtCore.QRect(0, section.height(), section.width(), CAPTION_HEIGHT)
+        painter.drawText(below, QtCore.Qt.AlignmentFlag.AlignCenter, CAPTION)
+        painter.end()
+        save_small(picture, file)
+
+    def fit(self) -> None:
+        """Make the panel as high as its contents need at its width, as Slicer's scroll area does."""
+        root = self.widget.panel.qt_object
+        QtWidgets.QApplication.processEvents()
+        root.resize(PANEL_WIDTH, max(root.sizeHint().height(), root.heightForWidth(PANEL_WIDTH)))
 
     def close(self) -> None:
         self.widget.panel.qt_object.hide()
         self.widget.cleanup()
         for part in self.widget._panels:
             part.setMRMLScene(None)
+
+
+def save_small(picture: QtGui.QImage, file: Path) -> None:
+    """Write a picture with 256 colors, which are enough for widgets and contours."""
+    plain = QtCore.Qt.ImageConversionFlag.ThresholdDither | QtCore.Qt.ImageConversionFlag.AvoidDither
+    assert picture.convertToFormat(QtGui.QImage.Format.Format_Indexed8, plain).save(str(file))
 
 
 def make_bundle(folder: Path) -> Path:
@@ -94,4 +121,4 @@ def make_bundle(folder: Path) -> Path:
     return folder
 
 
-__all__ = ["Panel", "make_bundle", "qt_stand_ins"]
+__all__ = ["Panel", "make_bundle", "qt_stand_ins", "save_small"]

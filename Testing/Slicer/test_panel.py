@@ -564,8 +564,6 @@ def test_a_picture_of_every_section_is_written(panel, volume, cohort, tmp_path):
     panel.until_idle()
     panel.ui.settingsGroupBox.collapsed = False
     folder = Path(os.environ.get("HQC_PICTURES", tmp_path))
-    root = panel.widget.panel.qt_object
-    root.resize(480, root.sizeHint().height())
     for name, part in zip(SECTIONS, panel.widget._panels, strict=True):
         panel.picture(folder, name)
         assert part.qt_object.width() <= 480
