@@ -46,6 +46,14 @@ def segment(words: list[str]) -> None:
     say(event="done", out=str(out), warnings=["The field of view is cut.", "GTV is far outside the usual volume."])
 
 
+def make_bundle(folder: Path) -> Path:
+    """A model folder with the structures that the stand-in child finds by thresholds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = [{"value": 1, "name": "Bone"}, {"value": 2, "name": "Lung_L"}]
+    (folder / "bundle.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+    return folder
+
+
 def value_of(words: list[str], option: str) -> Path:
     return Path(words[words.index(option) + 1])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import qt_stand_ins
+from child_stand_in import make_bundle
 from HQCSegmentSlicer.logic import Logic
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtTest import QTest
@@ -111,14 +111,6 @@ def save_small(picture: QtGui.QImage, file: Path) -> None:
     """Write a picture with 256 colors, which are enough for widgets and contours."""
     plain = QtCore.Qt.ImageConversionFlag.ThresholdDither | QtCore.Qt.ImageConversionFlag.AvoidDither
     assert picture.convertToFormat(QtGui.QImage.Format.Format_Indexed8, plain).save(str(file))
-
-
-def make_bundle(folder: Path) -> Path:
-    """A model folder with the structures that the stand-in child finds by thresholds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = [{"value": 1, "name": "Bone"}, {"value": 2, "name": "Lung_L"}]
-    (folder / "bundle.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
-    return folder
 
 
 __all__ = ["Panel", "make_bundle", "qt_stand_ins", "save_small"]

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import tempfile
+import unittest
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -58,12 +59,24 @@ class Application:
 
     def load_volume(self, path: Path) -> slicer.vtkMRMLScalarVolumeNode:
         """Load an image file as Slicer's Volumes module does, with its change of the axis order."""
-        return self.volumes.AddArchetypeVolume(str(path), path.name.split(".")[0], 0)
+        return self.volumes.AddArchetypeVolume(str(path), Path(path).name.split(".")[0], 0)
 
     def clear(self) -> None:
         self.scene.Clear(False)
         for node in self.scene.GetNodesByClass("vtkMRMLScriptedModuleNode"):
             self.scene.RemoveNode(node)  # a singleton, which Clear keeps
+
+
+class RunningApplication:
+    """The application that the tests run in, as `run_in_slicer` starts them; what `Application` has of it."""
+
+    scene = property(lambda self: slicer.mrmlScene)
+
+    def load_volume(self, path: Path) -> slicer.vtkMRMLScalarVolumeNode:
+        return slicer.util.loadVolume(str(path))
+
+    def clear(self) -> None:
+        slicer.mrmlScene.Clear(False)
 
 
 class ScriptedLoadableModuleStandIn:
@@ -98,16 +111,8 @@ class ScriptedLoadableModuleLogicStandIn:
         return node
 
 
-class ScriptedLoadableModuleTestStandIn:
-    """`assert...` methods of unittest, without its runner."""
-
-    def __init__(self) -> None:
-        import unittest
-
-        self._case = unittest.TestCase()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._case, name)
+class ScriptedLoadableModuleTestStandIn(unittest.TestCase):
+    """A test case, as Slicer's class is one."""
 
 
 def install_stand_ins() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+from child_stand_in import make_bundle
 from HQCSegmentSlicer import batch
 from HQCSegmentSlicer.logic import Logic
-from panel_driver import make_bundle
 
 from HQCSegmentLib.imaging import write_array
 

@@ -167,7 +167,3 @@ def test_every_field_and_button_has_a_tool_tip():
 def test_panel_says_research_use_only():
     notice = next(element for element in elements("widget") if element.get("name") == "researchNoticeLabel")
     assert NOTICE in "".join(notice.itertext())
-
-
-def test_self_test_of_the_module(module):
-    module.HQCSegmentTest().runTest()
