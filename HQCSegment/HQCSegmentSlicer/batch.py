@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,16 @@ def main(words: Sequence[str]) -> int:
 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from HQCSegment import HQCSegmentLogic
+    from HQCSegmentSlicer.dependencies import missing_packages
+    from HQCSegmentSlicer.resources import REQUIREMENTS
 
+    options = arguments_of(words)
+    missing = missing_packages(REQUIREMENTS)
+    if missing:
+        print(f"Error: Python packages are missing ({', '.join(missing)}); install them in section 1.", file=sys.stderr)
+        return 2
     return run(
-        arguments_of(words),
+        options,
         segment=HQCSegmentLogic().segment,
         load=lambda path: slicer.util.loadVolume(str(path)),
         save=save_segmentation,
@@ -141,3 +149,6 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:  # without an exit Slicer would stay open, with no window to close it by
+        traceback.print_exc()
+        sys.exit(2)

@@ -43,6 +43,7 @@ class Application:
         self.shown_volumes: list[Any] = []
         plots = SimpleNamespace(ShowChartInLayout=self.shown_charts.append)
         slicer.util.setSliceViewerLayers = lambda background=None, fit=False: self.shown_volumes.append(background)
+        slicer.util.loadVolume, slicer.util.loadSegmentation = self.load_volume, self.load_segmentation
         slicer.modules = SimpleNamespace(
             plots=SimpleNamespace(logic=lambda: plots),
             volumes=SimpleNamespace(logic=lambda: self.volumes),
@@ -57,9 +58,23 @@ class Application:
             testingEnabled=lambda: True,
         )
 
-    def load_volume(self, path: Path) -> slicer.vtkMRMLScalarVolumeNode:
+    def load_volume(self, path: str | Path) -> slicer.vtkMRMLScalarVolumeNode:
         """Load an image file as Slicer's Volumes module does, with its change of the axis order."""
-        return self.volumes.AddArchetypeVolume(str(path), Path(path).name.split(".")[0], 0)
+        node = self.volumes.AddArchetypeVolume(str(path), Path(path).name.split(".")[0], 0)
+        if node is None:
+            msg = f"Failed to load node from file: {path}"
+            raise RuntimeError(msg)
+        return node
+
+    def load_segmentation(self, path: str | Path) -> slicer.vtkMRMLSegmentationNode:
+        """Load a .seg.nrrd file."""
+        storage = slicer.vtkMRMLSegmentationStorageNode()
+        storage.SetFileName(str(path))
+        node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", Path(path).name.split(".")[0])
+        if not storage.ReadData(node):
+            msg = f"Failed to load node from file: {path}"
+            raise RuntimeError(msg)
+        return node
 
     def clear(self) -> None:
         self.scene.Clear(False)

@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SWITCHES = {"--no-splash", "--no-main-window", "--testing", "--ignore-slicerrc", "--disable-settings"}
-WITH_VALUE = {"--python-script", "--python-code", "--additional-module-path"}
+WITH_VALUE = {"--python-script", "--python-code"}
 
 
 @dataclass
@@ -78,11 +78,10 @@ def start_application(command: CommandLine) -> None:
     slicer_application.install_widgets()
     slicer_application.install_stand_ins()
     slicer_application.ScriptedLoadableModuleWidgetStandIn.module_folder = ROOT / "HQCSegment"
-    application = slicer_application.Application()
+    slicer_application.Application()
     slicer.testing = ModuleType("slicer.testing")
     slicer.testing.runUnitTest = run_unit_test
     sys.modules["slicer.testing"] = slicer.testing
-    slicer.util.loadVolume = application.load_volume
     slicer.qSlicerScriptedLoadableModuleWidget = ModuleWidgetStandIn
     modules: dict[str, ModuleStandIn] = {}
     for folder in command.module_paths:
@@ -129,7 +128,7 @@ def main(words: list[str]) -> int:
         pieces.insert(0, (Path(script).read_text(encoding="utf-8"), script))
     for code, name in pieces:
         try:
-            exec(compile(code, name, "exec"), {"__name__": "__main__", "__file__": name})
+            exec(compile(code, name, "exec", dont_inherit=True), {"__name__": "__main__", "__file__": name})
         except Exception:
             traceback.print_exc()
             failed = True

@@ -1,31 +1,134 @@
-"""Docs/slicer.md says what the module says."""
+"""Docs/slicer.md says what the program says, and pages name files that exist."""
 
 from __future__ import annotations
 
-import inspect
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+import tiny
+from HQCSegmentSlicer import dependencies
+from HQCSegmentSlicer.dicom_source import series_of_volume
+from HQCSegmentSlicer.logic import Logic
+from HQCSegmentSlicer.models import structures_of_bundle
+from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node
+from HQCSegmentSlicer.tasks import evaluation_task
+from HQCSegmentSlicer.volumes import image_from_volume_node
+
+import HQCSegmentLib as hqc
+from HQCSegmentLib.imaging import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "Docs" / "slicer.md").read_text(encoding="utf-8")
+MESSAGES = re.findall(r"^\| `(.+?)` \|", PAGE.partition("## Troubleshooting")[2], flags=re.MULTILINE)
 
 
-def test_every_message_of_the_troubleshooting_is_in_the_code():
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "HQCSegment" / "HQCSegmentSlicer").rglob("*.py")]
-    code = re.sub(r'"\s*\n\s*"', "", "\n".join(sources))
-    messages = re.findall(r"^\| `(.+?)` \|", PAGE, flags=re.MULTILINE)
-    assert len(messages) >= 8
-    assert [message for message in messages if message not in code] == []
+def volume(name: str = "CT") -> slicer.vtkMRMLScalarVolumeNode:
+    return slicer.util.addVolumeFromArray(np.zeros((4, 5, 6), np.int16), name=name)
 
 
-def test_functions_of_the_page_take_what_the_page_gives_them(application):
-    from HQCSegment import HQCSegmentLogic
+def segmentation(*names: str) -> slicer.vtkMRMLSegmentationNode:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    for number, name in enumerate(names):
+        node.GetSegmentation().AddEmptySegment(str(number), name)
+    return node
 
-    for name, arguments in {
-        "checkCohort": ([],),
-        "fineTune": ("cohort", "run1", {}),
-        "segment": (None, "model"),
-        "exportStructureSet": (None, None, "contours.dcm", "series_folder"),
-    }.items():
-        assert f"logic.{name}(" in PAGE
-        inspect.signature(getattr(HQCSegmentLogic, name)).bind(None, *arguments, waitForCompletion=False)
+
+def no_torch(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(dependencies, "_is_there", lambda requirement: False)
+    patch.setitem(sys.modules, "PyTorchUtils", None)
+    dependencies.ensure_dependencies(folder / "requirements.txt")
+
+
+def declined_torch(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    class Declined:
+        def installTorch(self, **_options: object) -> None:
+            return None
+
+    patch.setattr(dependencies, "_is_there", lambda requirement: False)
+    patch.setitem(sys.modules, "PyTorchUtils", type(sys)("PyTorchUtils"))
+    sys.modules["PyTorchUtils"].PyTorchUtilsLogic = Declined
+    dependencies.ensure_dependencies(folder / "requirements.txt")
+
+
+def two_steps(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    logic = Logic()
+    patch.setattr(logic, "_process", object())
+    logic.devices()
+
+
+def no_python(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    Logic(make_command=lambda *words: [str(folder / "no_such_program")]).devices()
+
+
+def killed(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    code = "import os, signal; print('step 3', flush=True); os.kill(os.getpid(), signal.SIGTERM)"
+    Logic(make_command=lambda *words: [sys.executable, "-c", code]).devices()
+
+
+def non_linear(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    node = volume()
+    node.SetAndObserveTransformNodeID(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode").GetID())
+    image_from_volume_node(node)
+
+
+def changed_weights(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    bundle = tiny.write_threshold_bundle(folder / "b", names=("A", "B"), above=(1, 2), floor=0, spacing=(1, 1, 1))
+    (bundle / "model.safetensors").write_bytes(b"other")
+    hqc.Bundle.open(bundle)
+
+
+def nifti_2(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "p.nii").write_bytes((540).to_bytes(4, "little") + b"n+2\0\r\n\x1a\n" + bytes(600))
+    read_image(folder / "p.nii")
+
+
+def sequence(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    image_from_volume_node(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "4D CT"))
+
+
+def unequal_names(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    evaluation_task(segmentation("Liver"), segmentation("Leber"), volume(), folder)
+
+
+SITUATIONS: dict[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
+    "Install the PyTorch extension": no_torch,
+    "PyTorch is needed": declined_torch,
+    "HQCSegment is still at work": two_steps,
+    "The Python of Slicer": no_python,
+    "The work stopped": killed,
+    "{path} holds no cohort": lambda folder, patch: hqc.Cohort.open(folder),
+    "{name} is a volume sequence": sequence,
+    "{name} is under a non-linear": non_linear,
+    "{folder} is not a bundle": lambda folder, patch: structures_of_bundle(folder),
+    "{path} is not the file that": changed_weights,
+    "The original DICOM series": lambda folder, patch: series_of_volume(volume(), folder / "series"),
+    "{one} and {other}": unequal_names,
+    "Two segments of": lambda folder, patch: masks_from_segmentation_node(segmentation("Liver", "Liver"), volume()),
+    "{path} is a NIfTI-2 file": nifti_2,
+}
+"""What brings the program to say each message, by its beginning."""
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message[:30])
+def test_the_program_says_every_message_of_the_troubleshooting(application, tmp_path, monkeypatch, message):
+    begin = next(situation for beginning, situation in SITUATIONS.items() if message.startswith(beginning))
+    with pytest.raises(Exception) as said:  # noqa: PT011 - the text is what counts
+        begin(tmp_path, monkeypatch)
+    pattern = "(.+: )?" + re.sub(r"\\\{\w+\\\}", ".+", re.escape(message))
+    assert re.fullmatch(pattern, str(said.value), flags=re.DOTALL), str(said.value)
+
+
+def test_every_situation_is_in_the_page():
+    assert len(MESSAGES) == len(SITUATIONS)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "Docs").glob("*.md")), ids=lambda page: page.name)
+def test_links_and_pictures_of_the_pages_exist(page):
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []

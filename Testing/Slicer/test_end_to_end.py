@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer.util
+import tiny
 import vtk
 from HQCSegmentSlicer.logic import Logic
 from HQCSegmentSlicer.segment_masks import label_map_from_segmentation_node
@@ -18,7 +19,6 @@ from HQCSegmentSlicer.volumes import image_from_volume_node
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.errors import InputError, Interrupted
-from HQCSegmentLib.imaging import write_array
 
 pytestmark = pytest.mark.slow
 
@@ -39,17 +39,10 @@ def patient(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> hqc.Bundle:
-    """A model of two structures, trained for a few seconds."""
-    tmp_path = tmp_path_factory.mktemp("trained")
-    for seed in range(2):
-        image, label = patient(seed)
-        write_array(tmp_path / "cohort" / "images" / f"p{seed}.nii.gz", image, AFFINE)
-        write_array(tmp_path / "cohort" / "labels" / f"p{seed}.nii.gz", label, AFFINE)
-    (tmp_path / "cohort" / "labels.json").write_text('{"1": "Liver", "2": "GTV"}')
-    config = hqc.TrainConfig(
-        method="full", steps=40, learning_rate=5e-3, patch=(16, 16, 16), augment=False, held_out=0, device="cpu"
-    )
-    return hqc.finetune(hqc.Cohort.open(tmp_path / "cohort"), config=config, out=tmp_path / "run")
+    """A model of two structures that needs no training."""
+    folder = tmp_path_factory.mktemp("model") / "bundle"
+    tiny.write_threshold_bundle(folder, names=("Liver", "GTV"), above=(30, 90), floor=-1000, spacing=(1.0, 1.0, 2.0))
+    return hqc.Bundle.open(folder)
 
 
 def add_volume(affine: np.ndarray = AFFINE) -> slicer.vtkMRMLScalarVolumeNode:
@@ -118,19 +111,6 @@ def test_a_volume_becomes_named_colored_segments(application, bundle: hqc.Bundle
     for segment, structure in zip(segments, bundle.manifest.labels, strict=True):
         np.testing.assert_allclose(np.array(segment.GetColor()) * 255, structure.color, atol=0.5)
     assert_segmented(segmentation_node, node, bundle)
-
-
-def test_the_console_is_free_while_a_volume_is_segmented(application, bundle, background, polling):
-    node = add_volume()
-    results: list[Any] = []
-    events: list[dict[str, Any]] = []
-    background.onFinished.connect(results.append)
-    background.onEvent.connect(events.append)
-    assert background.segment(node, bundle.path, waitForCompletion=False) is None
-    assert background.running
-    polling[0].run_until_stopped()
-    assert [event["event"] for event in events][-1] == "done"
-    assert_segmented(results[0], node, bundle)
 
 
 def test_a_cancelled_run_leaves_the_scene_as_it_was(application, bundle, background, polling):

@@ -10,6 +10,7 @@ import pytest
 import slicer
 from HQCSegmentSlicer import sample_data
 from HQCSegmentSlicer.parameters import HQCSegmentParameterNode
+from HQCSegmentSlicer.resources import RESOURCES
 
 
 @pytest.fixture
@@ -39,7 +40,16 @@ def sources(monkeypatch) -> list[dict]:
 def test_both_data_sets_are_registered(sources):
     sample_data.register_sample_data()
     assert [source["name"] for source in sources] == ["HQCSegmentSyntheticCohort", "HQCSegmentCTLiver"]
-    assert sources[1]["uri"].endswith(sources[1]["checksum"].removeprefix("SHA256:"))
+
+
+def test_the_public_ct_is_slicers_own_and_its_checksum_has_slicers_form(sources):
+    """Slicer's own functions take the checksum apart and compute it; its address is that of Slicer's testing data."""
+    sample_data.register_sample_data()
+    source = sources[1]
+    algorithm, digest = slicer.util.extractAlgoAndDigest(source["checksum"])
+    assert source["uri"] == f"{slicer.util.TESTING_DATA_URL}{algorithm}/{digest}"
+    icon = RESOURCES / "Icons" / "HQCSegment.png"
+    assert len(slicer.util.computeChecksum(algorithm, str(icon))) == len(digest)
 
 
 @pytest.mark.slow
