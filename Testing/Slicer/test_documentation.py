@@ -128,6 +128,20 @@ def test_every_situation_is_in_the_page():
     assert len(MESSAGES) == len(SITUATIONS)
 
 
+SLICERS_OWN = {"Segmentation > HQCSegment", "Sample Data", "Data", "HQCSegmentSyntheticCohort"}
+
+
+def test_the_tutorial_names_what_the_panel_shows():
+    page = (ROOT / "Docs" / "tutorial.md").read_text(encoding="utf-8")
+    named = {" ".join(name.split()) for name in re.findall(r"(?<![*\w])\*([A-Z0-9][^*]{2,40}?)\*(?![*\w])", page)}
+    files = (ROOT / "HQCSegment" / "Resources" / "UI").glob("*.ui")
+    texts = [text for file in files for text in re.findall("<string>(.+?)</string>", file.read_text("utf-8"))]
+    shown = {" ".join(text.split()).rstrip(":") for text in texts}
+    shown |= {name.replace("_", " ").capitalize() for name in hqc.TrainConfig.model_fields}
+    assert len(named) > 15
+    assert named - SLICERS_OWN - shown == set()
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "Docs").glob("*.md")), ids=lambda page: page.name)
 def test_links_and_pictures_of_the_pages_exist(page):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
