@@ -83,7 +83,6 @@ class Panel:
         """Write a picture of one section, which says below it what it is."""
         self.fit()
         sections = dict(zip(("setUp", "cohort", "fineTune", "segment", "deliver"), self.widget._panels, strict=True))
-        QtWidgets.QApplication.processEvents()
         section = sections[name].qt_object.grab()
         picture = QtGui.QImage(section.width(), section.height() + CAPTION_HEIGHT, QtGui.QImage.Format.Format_RGB32)
         picture.fill(QtGui.QColor("white"))
@@ -97,8 +96,10 @@ class Panel:
     def fit(self) -> None:
         """Make the panel as high as its contents need at its width, as Slicer's scroll area does."""
         root = self.widget.panel.qt_object
-        QtWidgets.QApplication.processEvents()
-        root.resize(PANEL_WIDTH, max(root.sizeHint().height(), root.heightForWidth(PANEL_WIDTH)))
+        for _ in range(2):  # a label that has grown is known to the layouts around it only after a round of events
+            QTest.qWait(50)
+            root.resize(PANEL_WIDTH, max(root.sizeHint().height(), root.heightForWidth(PANEL_WIDTH)))
+        QTest.qWait(50)
 
     def close(self) -> None:
         self.widget.panel.qt_object.hide()

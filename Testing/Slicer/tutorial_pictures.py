@@ -2,7 +2,8 @@
 
     python Testing/Slicer/tutorial_pictures.py [--work DIR] [--out Resources/tutorial] [--quick]
 
-The panel is laid out by stand-ins of Slicer's widgets; every picture says so. About ten minutes on two cores.
+The panel is laid out by stand-ins of Slicer's widgets; every picture of it says so. About ten minutes on two cores.
+Where the folder of an earlier call is still there, its patients and models are used again.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Tutorial:
         import slicer
         from HQCSegmentSlicer.sample_data import make_synthetic_cohort
 
-        make_synthetic_cohort(wait=True)
+        if self.patients.is_dir():
+            self.panel.widget.logic.runner.showCase(self.patients / "hospital_B_unseen", "B01")
+        else:
+            make_synthetic_cohort(wait=True)
         self.reference = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
         self.reference.SetName("reference")
 
@@ -151,7 +155,7 @@ class Tutorial:
     def _train(self, run: str, settings: dict[str, str]) -> None:
         self.panel.widget.sections[2].on_settings(settings)
         self.panel.type_path("runFolderLineEdit", self.work / run)
-        self.panel.click("startButton")
+        self.panel.click("resumeButton" if (self.work / run / "config.json").is_file() else "startButton")
         self._wait("fineTune")
 
     def _wait(self, section: str) -> None:
@@ -170,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "hqcsegment-tutorial")
     parser.add_argument("--out", type=Path, default=ROOT / "Resources" / "tutorial")
-    parser.add_argument("--quick", action="store_true", help="train hardly at all, to see the panel only")
+    parser.add_argument("--quick", action="store_true", help="hardly train, to see the panel only")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
