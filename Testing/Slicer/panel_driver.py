@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import qt_stand_ins
 from child_stand_in import make_bundle
 from HQCSegmentSlicer.logic import Logic
+from PIL import Image
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtTest import QTest
 
@@ -91,7 +93,10 @@ class Panel:
         below = QtCore.QRect(0, section.height(), section.width(), CAPTION_HEIGHT)
         painter.drawText(below, QtCore.Qt.AlignmentFlag.AlignCenter, CAPTION)
         painter.end()
-        save_small(picture, file)
+        buffer = QtCore.QBuffer()
+        buffer.open(QtCore.QIODevice.OpenModeFlag.WriteOnly)
+        picture.save(buffer, "PNG")
+        save_small(buffer.data().data(), file)
 
     def fit(self) -> None:
         """Make the panel as high as its contents need at its width, as Slicer's scroll area does."""
@@ -108,10 +113,10 @@ class Panel:
             part.setMRMLScene(None)
 
 
-def save_small(picture: QtGui.QImage, file: Path) -> None:
-    """Write a picture with 256 colors, which are enough for widgets and contours."""
-    plain = QtCore.Qt.ImageConversionFlag.ThresholdDither | QtCore.Qt.ImageConversionFlag.AvoidDither
-    assert picture.convertToFormat(QtGui.QImage.Format.Format_Indexed8, plain).save(str(file))
+def save_small(picture: bytes, file: Path) -> None:
+    """Write a PNG file with 128 colors, which are enough for widgets and contours."""
+    with Image.open(io.BytesIO(picture)) as image:
+        image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 __all__ = ["Panel", "make_bundle", "qt_stand_ins", "save_small"]

@@ -57,11 +57,10 @@ class Tutorial:
 
     def run(self) -> None:
         """Do all steps."""
-        for step in (self.set_up, self.sample_data, self.base_model, self.cohort, self.fine_tune, self.segment):
+        before = (self.set_up, self.sample_data, self.base_model, self.cohort, self.fine_tune)
+        for step in (*before, self.segment, self.deliver, self.contours):
             print(f"{step.__name__}: {step.__doc__}", flush=True)
             step()
-        self.deliver()
-        self.contours()
         self.panel.close()
 
     def set_up(self) -> None:
@@ -128,10 +127,10 @@ class Tutorial:
         from HQCSegmentSlicer.segment_masks import label_map_from_segmentation_node
         from HQCSegmentSlicer.volumes import image_from_volume_node
         from panel_driver import save_small
-        from PySide6 import QtGui
 
         from HQCSegmentLib.evaluation.figures import contour_figure
         from HQCSegmentLib.evaluation.metrics import dice_per_structure
+        from HQCSegmentLib.evaluation.pictures import png
 
         parameters = self.panel.parameters
         structures = structures_of_bundle(parameters.bundleFolder)
@@ -143,7 +142,7 @@ class Tutorial:
             found.append(sum((array == value) * values[name] for value, name in names.items()))
         title = "Synthetic patient B01: result of the tutorial (solid: reference, dashed: result)"
         picture = contour_figure(image.array, image.affine, *found, structures, title=title)
-        save_small(QtGui.QImage.fromData(picture), self.out / "6-contours.png")
+        save_small(png(picture), self.out / "6-contours.png")
         for value, dice in dice_per_structure(found[1], found[0], {s.value: s.name for s in structures}).items():
             print(f"Dice {value}: {dice:.3f}")
 
