@@ -152,9 +152,14 @@ class Tutorial:
         self._wait("cohort")
 
     def _train(self, run: str, settings: dict[str, str]) -> None:
-        self.panel.widget.sections[2].on_settings(settings)
+        section = self.panel.widget.sections[2]
+        section.on_settings(settings)
         self.panel.type_path("runFolderLineEdit", self.work / run)
-        self.panel.click("resumeButton" if (self.work / run / "config.json").is_file() else "startButton")
+        bundle = self.work / run / "bundle"
+        if (bundle / "bundle.json").is_file():
+            section.on_finished(bundle)
+            return
+        self.panel.click("startButton")
         self._wait("fineTune")
 
     def _wait(self, section: str) -> None:
