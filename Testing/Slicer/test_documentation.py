@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from HQCSegmentSlicer.dicom_source import series_of_volume
 from HQCSegmentSlicer.logic import Logic
 from HQCSegmentSlicer.models import structures_of_bundle
 from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node
-from HQCSegmentSlicer.tasks import evaluation_task
 from HQCSegmentSlicer.volumes import image_from_volume_node
 
 import HQCSegmentLib as hqc
@@ -57,9 +57,13 @@ def declined_torch(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def two_steps(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    logic = Logic()
-    patch.setattr(logic, "_process", object())
-    logic.devices()
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    logic = Logic(make_command=lambda *words: sleep, start_timer=lambda turn: SimpleNamespace(stop=lambda: None))
+    logic.devices(waitForCompletion=False)
+    try:
+        logic.devices()
+    finally:
+        logic.close()
 
 
 def no_python(folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -93,7 +97,7 @@ def sequence(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def unequal_names(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    evaluation_task(segmentation("Liver"), segmentation("Leber"), volume(), folder)
+    Logic().evaluateSegmentation(segmentation("Liver"), segmentation("Leber"), volume(), folder)
 
 
 SITUATIONS: dict[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
