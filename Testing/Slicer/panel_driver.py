@@ -101,7 +101,10 @@ class Panel:
     def fit(self) -> None:
         """Make the panel as high as its contents need at its width, as Slicer's scroll area does."""
         root = self.widget.panel.qt_object
+        layouts = [widget.layout() for widget in (*root.findChildren(QtWidgets.QWidget), root) if widget.layout()]
         for _ in range(2):  # a label that has grown is known to the layouts around it only after a round of events
+            for layout in layouts:
+                layout.invalidate()
             QTest.qWait(50)
             root.resize(PANEL_WIDTH, max(root.sizeHint().height(), root.heightForWidth(PANEL_WIDTH)))
         QTest.qWait(50)
