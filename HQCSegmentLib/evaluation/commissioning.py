@@ -173,14 +173,15 @@ def observers_text(found: ObserverAgreement | None) -> str:
 
 
 def rule_of_three(summaries: Sequence[StructureSummary]) -> str:
-    """How rare failures may be called after so few cases (Hanley and Lippman-Hand, JAMA 1983;249:1743)."""
+    """How rare failures may be called after so few cases: the exact binomial limit, which for many cases is 3 in n."""
     cases = max((one.cases for one in summaries), default=0)
     if not cases:
         return ""
-    rate = min(1.0, 3 / cases)
+    rate = 1 - 0.05 ** (1 / cases)
     return (
         f"A structure without failure in {cases} case{'s' if cases != 1 else ''} may still fail in up to "
-        f"{100 * rate:.0f} % of patients (rule of three, 95 % confidence; Hanley and Lippman-Hand, JAMA 1983;249:1743)."
+        f"{100 * rate:.0f} % of patients (95 % confidence; the exact form of the rule of three, Hanley and Lippman-Hand, "
+        "JAMA 1983;249:1743)."
     )
 
 

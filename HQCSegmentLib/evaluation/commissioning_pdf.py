@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from HQCSegmentLib.evaluation import commissioning
 from HQCSegmentLib.evaluation.observers import observer_agreement
+from HQCSegmentLib.evaluation.pictures import png
 from HQCSegmentLib.files import replacing
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 A4_INCHES = (8.27, 11.69)
 LINES = 74
 """Lines of small text on a page."""
+
+LEFT, TEXT_WIDTH, TOP, BOTTOM, GAP = 0.07, 0.86, 0.945, 0.04, 0.02
+"""Where figures may be, in parts of a page."""
+
+FIGURE_DPI = 150
 
 WIDTH = 104
 """Characters in a line."""
@@ -43,8 +50,8 @@ def write_pdf(path: Path, result: Evaluation, figures: Sequence[Figure]) -> None
     with replacing(path) as temporary, PdfPages(temporary, metadata={"Title": "Commissioning report"}) as pages:
         for lines in _in_pages(list(_text(result))):
             pages.savefig(_text_page(lines))
-        for figure in figures:
-            pages.savefig(figure)
+        for page in _figure_pages(figures):
+            pages.savefig(page)
         pages.savefig(_last_page(result))
 
 
@@ -129,6 +136,27 @@ def _text_page(lines: Sequence[str]) -> Figure:
             parse_math=False,
         )
     return figure
+
+
+def _figure_pages(figures: Sequence[Figure]) -> Iterator[Figure]:
+    """Pages with figures one below the other, each as wide as the text unless it would be higher than a page."""
+    from matplotlib.image import imread
+
+    page, top = _page(), TOP
+    for figure in figures:
+        figure.set_dpi(FIGURE_DPI)
+        picture = imread(io.BytesIO(png(figure)))
+        wide = A4_INCHES[0] / A4_INCHES[1] * picture.shape[0] / picture.shape[1]
+        width = min(TEXT_WIDTH, (TOP - BOTTOM) / wide)
+        if top < TOP and top - width * wide < BOTTOM:
+            yield page
+            page, top = _page(), TOP
+        panel = page.add_axes((LEFT, top - width * wide, width, width * wide))
+        panel.imshow(picture, aspect="auto", interpolation="none")
+        panel.set_axis_off()
+        top -= width * wide + GAP
+    if top < TOP:
+        yield page
 
 
 def _last_page(result: Evaluation) -> Figure:

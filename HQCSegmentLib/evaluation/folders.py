@@ -88,9 +88,12 @@ def evaluate(
     rows: list[Comparison] = []
     predicted: set[str] = set()
     wanted: dict[str, None] = {}
+    nothing: list[str] = []
     for number, read in enumerate(pairing.readers.values(), start=1):
         pair = read()
         looked_for = _looked_for(pair)
+        if not looked_for:
+            nothing.append(pair.name)
         predicted |= pair.prediction.listed | (set(looked_for) if pair.prediction.is_open else set())
         wanted |= dict.fromkeys(looked_for)
         rows += _compare(pair, tolerance_mm)
@@ -104,6 +107,11 @@ def evaluate(
     unknown = sorted(predicted - set(wanted))
     if unknown:
         notes = (*notes, f"Predicted, but in no reference, and left out: {', '.join(unknown)}.")
+    if nothing:
+        notes = (*notes, f"Nothing is drawn in the reference of {', '.join(nothing)}; left out.")
+    if not wanted:
+        msg = f"nothing is drawn in the references {references}; no case can be compared."
+        raise InputError(msg)
     if not rows:
         msg = (
             f"no structure of {predictions} is one of {references}: predicted are {', '.join(sorted(predicted))}; "

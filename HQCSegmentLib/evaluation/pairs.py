@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from HQCSegmentLib.files import read_json
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Grid, Image, read_label_map
 from HQCSegmentLib.imaging.image_files import image_stem, image_suffix
 from HQCSegmentLib.naming import structure_for
+
+SHOWN = 3
+"""Names of cases in a message."""
 
 DICOM_SUFFIXES = (".rtstruct.dcm", ".seg.dcm", ".dcm")
 """What is taken from the name of a structure set or DICOM SEG to get the name of its case."""
@@ -135,7 +138,7 @@ def pair_folders(
             missing.append(case.name)
             continue
         readers[case.name] = _cohort_reader(case, cohort, file, prediction_names)
-    notes += _about_missing(missing, len(cohort.cases), predictions, only_predicted)
+    notes += _about_missing(missing, len(cohort.cases), predictions, files, only_predicted)
     return Pairing(readers, (*notes, *cohort.notes))
 
 
@@ -171,7 +174,7 @@ def _from_files(
         msg = f"{references} holds no label maps, structure sets or DICOM SEG files, and is no cohort."
         raise InputError(msg)
     missing = [case for case in wanted if case not in files]
-    notes = _about_missing(missing, len(wanted), predictions, only_predicted)
+    notes = _about_missing(missing, len(wanted), predictions, files, only_predicted)
     theirs = _names_beside(references)
     judged = _Names(names or local or theirs or {}, is_open=not names and local is None)
     known = _Names(names or theirs or local or {}, is_open=theirs is None)
@@ -186,8 +189,7 @@ def _cohort_reader(case: Case, cohort: Cohort, file: Path, names: _Names) -> Cal
         image = case.read_image()
         if is_drawing(case.label):
             parts = [_read_drawing(file, image, renamed=case.renamed) for file in case.labels]
-            boxes = {name: box for part in parts for name, box in part.boxes.items()}
-            reference = Drawing(boxes, frozenset(name for part in parts for name in part.listed))
+            reference = _as_reference({name: box for part in parts for name, box in part.boxes.items()})
         else:
             labelled = case.read(cohort.structures)
             known = {value: name for value, name in cohort.structures.items() if value in labelled.known}
@@ -207,10 +209,17 @@ def _file_reader(case: str, prediction: Path, reference: Path, judged: _Names, k
             )
             raise InputError(msg)
         grid_image = read_label_map(label_map, name=f"case {case}")
-        drawings = [_read(path, grid_image, names, case) for path, names in ((prediction, judged), (reference, known))]
-        return CasePair(case, grid_image.grid, None, drawings[0], drawings[1])
+        found = _read(reference, grid_image, known, case)
+        if image_suffix(reference) is None:
+            found = _as_reference(found.boxes)
+        return CasePair(case, grid_image.grid, None, _read(prediction, grid_image, judged, case), found)
 
     return read
+
+
+def _as_reference(boxes: dict[str, Box]) -> Drawing:
+    """Contours to judge by: a region that is listed without contours was not drawn, which is not the same as empty."""
+    return Drawing(boxes, frozenset(boxes))
 
 
 def _read(path: Path, image: Image, names: _Names, case: str) -> Drawing:
@@ -288,7 +297,9 @@ def _names_beside(folder: Path) -> dict[int, str] | None:
     return read_value_names(file) if file.is_file() else None
 
 
-def _about_missing(missing: Iterable[str], of: int, predictions: Path, only_predicted: bool) -> list[str]:
+def _about_missing(
+    missing: Iterable[str], of: int, predictions: Path, files: Collection[str], only_predicted: bool
+) -> list[str]:
     """A note on references without a prediction, where they may be left out.
 
     Raises:
@@ -299,6 +310,18 @@ def _about_missing(missing: Iterable[str], of: int, predictions: Path, only_pred
         return []
     if only_predicted and len(names) < of:
         return [f"{len(names)} of {of} references have no prediction and are left out: {', '.join(names)}."]
+    if len(names) == of and files:
+        msg = (
+            f"{predictions} holds a prediction of none of the {of} references ({_some(names)}), but of {_some(files)}; "
+            "name the files after the cases."
+        )
+        raise InputError(msg)
     hint = "" if len(names) == of else "; --only-predicted leaves them out"
     msg = f"case {names[0]}: {predictions} holds no prediction ({len(names)} of {of} are missing{hint})."
     raise InputError(msg)
+
+
+def _some(names: Collection[str]) -> str:
+    """The first names of a list."""
+    first = sorted(names)[:SHOWN]
+    return ", ".join(first) + (", ..." if len(names) > SHOWN else "")

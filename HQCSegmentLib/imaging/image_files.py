@@ -163,6 +163,8 @@ def _volumes(image: SimpleITK.Image) -> list[SimpleITK.Image]:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Last sentence of an ITK exception, without its file and line numbers."""
+    """Last sentence of an ITK exception, without its file and line numbers; in plain words where it is known."""
+    if "Unable to determine ImageIO reader" in str(error):
+        return "it is of another kind than its name says, or damaged; copy or export it again"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].removeprefix("sitk::ERROR: ").rstrip(".") if lines else "unknown reason"

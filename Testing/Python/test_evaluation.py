@@ -337,6 +337,34 @@ def test_structures_of_a_structure_set_may_overlap(tmp_path: Path, write_slices:
     assert {one.dice for one in found.values()} == {1.0}
 
 
+def test_what_a_reference_lists_without_contours_is_unknown_and_not_empty(patients: tuple[Path, Path], tmp_path: Path):
+    """Else a prediction of it would count as invented, and no prediction as perfect."""
+    import pydicom
+
+    references = Path(shutil.copytree(patients[1], tmp_path / "references"))
+    path = references / "anna" / "drawn.rtstruct.dcm"
+    dataset = pydicom.dcmread(path)
+    dataset.ROIContourSequence = dataset.ROIContourSequence[1:]
+    dataset.save_as(path)
+    assert [(row.case, row.structure) for row in evaluate(patients[0], references).rows] == [
+        ("anna", "GTV"), ("bert", "GTV"), ("bert", "Kidney_L")
+    ]  # fmt: skip
+    dataset.ROIContourSequence = []
+    dataset.save_as(path)
+    result = evaluate(patients[0], references)
+    assert {row.case for row in result.rows} == {"bert"}
+    assert result.notes == ("Nothing is drawn in the reference of anna; left out.",)
+    shutil.rmtree(references / "bert")
+    with pytest.raises(InputError, match="nothing is drawn in the references"):
+        evaluate(patients[0], references)
+
+
+def test_predictions_of_other_cases_are_named(folders: tuple[Path, Path], tmp_path: Path):
+    for number, path in enumerate(sorted(folders[0].iterdir())):
+        path.rename(path.with_name(f"patient_{number}.nii.gz"))
+    refused(folders, tmp_path / "out", folders[0], "none of the", "patient_0", "name the files after the cases")
+
+
 def test_contours_of_both_sides_without_an_image_are_refused(patients: tuple[Path, Path]):
     with pytest.raises(InputError, match="no image says which voxels"):
         evaluate(patients[0], patients[0])
