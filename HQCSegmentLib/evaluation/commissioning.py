@@ -180,8 +180,8 @@ def rule_of_three(summaries: Sequence[StructureSummary]) -> str:
     rate = 1 - 0.05 ** (1 / cases)
     return (
         f"A structure without failure in {cases} case{'s' if cases != 1 else ''} may still fail in up to "
-        f"{100 * rate:.0f} % of patients (95 % confidence; the exact form of the rule of three, Hanley and Lippman-Hand, "
-        "JAMA 1983;249:1743)."
+        f"{100 * rate:.0f} % of patients (95 % confidence; the exact form of the rule of three, Hanley and "
+        "Lippman-Hand, JAMA 1983;249:1743)."
     )
 
 

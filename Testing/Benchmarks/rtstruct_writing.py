@@ -5,7 +5,8 @@
 Both start with the masks in memory and the DICOM series on disk, and end with the file: reading the headers (rt-utils:
 the whole series) is part of it. Each runs in a process of its own, in turn. `--peer-python` names another environment
 with rt-utils; by default it is that of the tests. Wall clock and seconds of processor time are shown; the latter hold
-on a busy machine, too. What both files hold is read back by this project's reader and compared with the masks.
+on a busy machine, too. This project's contours are also traced between the voxels (`--contours probability`). What both
+files hold is read back by this project's reader and compared with the masks.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ structures = tuple(Structure(value=v, name=f"Structure_{v:02d}") for v in range(
 begin, cpu = time.perf_counter(), time.process_time()
 image = read_series(Path(sys.argv[1]) / "CT", name="benchmark")
 middle = time.perf_counter()
-write_rtstruct(Path(sys.argv[2]), Segmentation(label, image.affine, structures, series=image.series))
+leads = np.ones(label.shape, np.float16) if LEADS else None
+write_rtstruct(Path(sys.argv[2]), Segmentation(label, image.affine, structures, series=image.series, leads=leads))
 end, cpu = time.perf_counter(), time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({"total_s": end - begin, "cpu_s": cpu, "series_s": middle - begin, "peak_gib": peak}))
@@ -101,16 +103,21 @@ def main() -> None:
         for value, one in enumerate(structures, start=1):
             label[one.voxels((i, j, k))] = value
         np.save(patient / "label.npy", label)
-        results: dict[str, list[dict[str, float]]] = {"HQCSegment": [], "rt-utils": []}
+        programs = {
+            "HQCSegment": (sys.executable, OURS.replace("LEADS", "False")),
+            "the same, between voxels": (sys.executable, OURS.replace("LEADS", "True")),
+            "rt-utils": (options.peer_python, PEER),
+        }
+        results: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
         files = {name: patient / f"{name}.dcm" for name in results}
         for _ in range(options.repeats):
-            results["HQCSegment"].append(measured(sys.executable, OURS, patient, files["HQCSegment"]))
-            results["rt-utils"].append(measured(options.peer_python, PEER, patient, files["rt-utils"]))
+            for name, (python, code) in programs.items():
+                results[name].append(measured(python, code, patient, files[name]))
         print(f"{options.structures} structures on {i}x{j}x{k}, best of {options.repeats}")
         best = {name: min(found, key=lambda one: one["cpu_s"]) for name, found in results.items()}
         for name, found in best.items():
             print(
-                f"{name:<12} {found['total_s']:6.1f} s ({found['series_s']:.1f} s of it the series), "
+                f"{name:<25} {found['total_s']:6.1f} s ({found['series_s']:.1f} s of it the series), "
                 f"processor {found['cpu_s']:.1f} s, "
                 f"peak {found['peak_gib']:.2f} GiB, file {files[name].stat().st_size / 1e6:.1f} MB, "
                 f"lowest Dice read back {agreement(patient, files[name]):.4f}"

@@ -393,7 +393,11 @@ def test_the_command_writes_a_report_that_can_be_signed(patients: tuple[Path, Pa
     assert page.count("data:image/png") == 2 + 2  # spread, volumes, and the worst case of each structure
     content = (out / "report.pdf").read_bytes()
     assert content.startswith(b"%PDF")
-    assert len(re.findall(rb"/Type /Page\b", content)) == 1 + 2 + 2 + 1
+    # Numbers, spread and volumes with the worst cases, limits and signatures: every page can be printed on A4.
+    assert len(re.findall(rb"/Type /Page\b", content)) >= 3
+    boxes = [[round(float(size)) for size in box.split()] for box in re.findall(rb"/MediaBox \[([^\]]*)\]", content)]
+    assert boxes
+    assert all(box == [0, 0, 595, 842] for box in boxes)
     assert json.loads((out / "metrics.json").read_text())["tolerance_mm"] == 1
 
 
