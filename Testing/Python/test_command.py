@@ -427,8 +427,8 @@ def test_a_result_says_why_it_may_be_wrong(main_in_process, capsys, model_withou
     assert main_in_process(*words, "--json-events", "--best") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     told = [event for event in events if event["event"] == "progress"]
-    # The model believes in Hounsfield units, and the images are no CT.
-    assert all("Hounsfield" in " ".join(event["warnings"]) for event in told)
+    # The model was trained on CT, and the images are none.
+    assert all("rescale intercept" in " ".join(event["warnings"]) for event in told)
     assert all(set(event["confidence"]) == {"Ball", "Cube"} for event in told)
     assert main_in_process(*words, "--fast", "--ensemble", model_without_training) == 0
     printed = " ".join(capsys.readouterr().out.split())
