@@ -69,7 +69,7 @@ def compare(
     for place, (name, number, seed, names) in enumerate(runs, start=1):
         result = _result(
             cohort,
-            config=_of_one_run(methods[name], seed=seed, steps=steps),
+            config=settings_of_run(methods[name], seed=seed, steps=steps),
             base=base,
             split=Split(training=names, held_out=()),
             test=plan.test,
@@ -87,9 +87,9 @@ def compare(
     return found
 
 
-def _of_one_run(config: TrainConfig, *, seed: int, steps: int) -> TrainConfig:
+def settings_of_run(config: TrainConfig, *, seed: int, steps: int) -> TrainConfig:
     """Settings of one model; the usual steps where the method has neither steps nor a budget."""
-    own = {"seed": seed, "held_out": None, "folds": None}
+    own: dict[str, Any] = {"seed": seed, "held_out": None, "folds": None, "after_folds": "all"}
     if config.steps is None and config.budget is None:
         own["steps"] = steps
     return config.model_copy(update=own)

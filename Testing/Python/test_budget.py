@@ -182,7 +182,7 @@ def test_only_the_first_fold_measures(tiny_cohort: Path, tmp_path: Path, tiny, s
 def test_a_run_measures_itself_and_is_resumed_without_measuring_again(
     tiny_cohort: Path, tmp_path: Path, tiny, monkeypatch
 ):
-    monkeypatch.setitem(BUDGET_SECONDS, "15min", 8.0)
+    monkeypatch.setitem(BUDGET_SECONDS, "15min", 3.0)
     config = hqc.TrainConfig(budget="15min", method="full", held_out=1, **tiny.SETTINGS)
     cohort = hqc.Cohort.open(tiny_cohort)
 

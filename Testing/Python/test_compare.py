@@ -13,7 +13,9 @@ from HQCSegmentLib.cli import main
 from HQCSegmentLib.cohort import Case
 from HQCSegmentLib.comparison import Comparison, Result, design
 from HQCSegmentLib.comparison.results import bootstrap_interval
+from HQCSegmentLib.comparison.run import settings_of_run
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.training import TrainConfig
 
 QUICK = ("--steps", "2", "--patch", "16,16,16", "--no-augment", "--device", "cpu", "--no-cache")
 
@@ -144,3 +146,15 @@ class TestCommand:
         assert main(["compare", str(cohort), "--methods", method, "--out", str(out)]) == 2
         assert f"--methods {method}" in " ".join(capsys.readouterr().err.split())
         assert not out.exists()
+
+
+def test_every_model_makes_the_same_number_of_steps_however_long_they_take():
+    asked = [
+        TrainConfig(),
+        TrainConfig(steps=7),
+        TrainConfig(budget="1h"),
+        TrainConfig(folds=2, after_folds="ensemble"),
+    ]
+    made = [settings_of_run(config, seed=3, steps=250) for config in asked]
+    assert [config.steps for config in made] == [250, 7, None, 250]
+    assert {(config.seed, config.folds, config.after_folds) for config in made} == {(3, None, "all")}
