@@ -17,6 +17,7 @@ from HQCSegmentLib.training.events import Event, OnEvent
 from HQCSegmentLib.training.fold_models import check_possible, put_together
 from HQCSegmentLib.training.judging import mean_scores
 from HQCSegmentLib.training.run import finetune, finish
+from HQCSegmentLib.training.team import Team
 
 SUMMARY = "folds.json"
 """File of the settings, the splits, and the held-out Dice of each fold and over all of them."""
@@ -51,6 +52,9 @@ def cross_validate(
     if not resume and any((out / name).exists() for name in (SUMMARY, "config.json")):
         msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
         raise InputError(msg)
+    # Before one of several processes writes, all have looked whether there is a run.
+    team = Team.gather(device=config.device, precision=config.precision)
+    team.wait()
     if base is not None and not isinstance(base, Bundle):
         base = Bundle.open(base)
     check_possible(config, from_base=base is not None)
@@ -75,7 +79,7 @@ def cross_validate(
         return finish(cohort, out=folder, **options) if resume else finetune(cohort, out=folder, **options)
 
     dice: list[dict[str, float]] = []
-    if parts:
+    if parts and team.leads:
         # From the beginning, so that a run that is stopped in its first fold can be resumed.
         out.mkdir(parents=True, exist_ok=True)
         _write_summary(out, config, parts, dice)
@@ -83,7 +87,8 @@ def cross_validate(
         folder = out / f"fold{number}"
         bundle = run(part, folder, on_event=_within(on_event, number))
         dice.append(bundle.manifest.training.held_out_dice)
-        _write_summary(out, config, parts, dice)
+        if team.leads:
+            _write_summary(out, config, parts, dice)
     everything = tuple(case.name for case in cohort.cases)
     if config.after_folds == "all":
         return run(Split(training=everything, held_out=()), out, on_event=on_event)
@@ -94,6 +99,7 @@ def cross_validate(
         config=config,
         cases=everything,
         dice=mean_scores(dice),
+        team=team,
         on_event=on_event,
     )
 

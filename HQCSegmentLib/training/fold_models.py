@@ -49,6 +49,7 @@ def put_together(
     config: TrainConfig,
     cases: Sequence[str],
     dice: Mapping[str, float],
+    team: Team,
     on_event: OnEvent | None,
 ) -> Bundle:
     """Write the bundle, and record, events and report as those of a run.
@@ -60,9 +61,9 @@ def put_together(
         config: Of all folds.
         cases: Aliases of all cases.
         dice: Mean held-out Dice of each structure over the folds.
+        team: The processes of the run.
         on_event: Called with each event.
     """
-    team = Team.gather(device=config.device, precision=config.precision)
     if team.leads:
         # The folds have the same settings and plan; what differs are the cases.
         for name in ("config.json", CONTENTS):

@@ -22,6 +22,9 @@ ON_POSIX = pytest.mark.skipif(sys.platform == "win32", reason="other platform: t
 
 STEPS, EARLY = 24, 6
 
+ONE_RUN = ("--steps", str(STEPS), "--held-out", "2", "--batch", "4")
+FOLDS = ("--steps", "1", "--method", "full", "--folds", "2", "--after-folds", "ensemble")
+
 TOLERANCE = 1e-4
 """Relative difference of the losses of the first steps: sums over patches in another order."""
 
@@ -40,8 +43,8 @@ SCONTROL = "#!/bin/bash\necho 127.0.0.1\necho 127.0.0.1\n"
 
 
 def words(cohort: Path, out: Path, *options: str) -> list[str]:
-    settings = ["--patch", "16,16,16", "--held-out", "2", "--device", "cpu", "--batch", "4", "--no-cache"]
-    return ["train", str(cohort), "--out", str(out), "--steps", str(STEPS), *settings, *options]
+    settings = ["--patch", "16,16,16", "--device", "cpu", "--no-cache"]
+    return ["train", str(cohort), "--out", str(out), *settings, *(options or ONE_RUN)]
 
 
 def losses(run: Path) -> list[float]:
@@ -98,11 +101,12 @@ def stopped(tiny_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 @pytest.fixture(scope="module")
 def runs(stopped: tuple[Path, int], tiny_cohort: Path) -> tuple[Path, Path, str]:
     """The run, gone on with by two processes of one node; one of a single process, whose batches are divided in two;
-    and what was printed."""
+    and what was printed. Beside them two processes have made an ensemble of folds."""
     together, alone = stopped[0], stopped[0].parent / "alone"
     asked = [
-        (2, words(tiny_cohort, together, "--resume")),
-        (1, words(tiny_cohort, alone, "--micro-batches", "2")),
+        (2, words(tiny_cohort, together, *ONE_RUN, "--resume")),
+        (1, words(tiny_cohort, alone, *ONE_RUN, "--micro-batches", "2")),
+        (2, words(tiny_cohort, alone.with_name("folds"), *FOLDS)),
     ]
     command = [sys.executable, str(Path(__file__).with_name("forked_runs.py")), json.dumps(asked)]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -127,7 +131,10 @@ class TestTogether:
         assert dice == pytest.approx(of_one, abs=0.01)
 
     def test_only_the_first_process_tells(self, runs: tuple[Path, Path, str]):
-        assert runs[2].count("Trained") == 2  # one for each run
+        assert runs[2].count("Trained") == 3  # one for each run
+
+    def test_folds_are_made_together(self, runs: tuple[Path, Path, str]):
+        assert hqc.Bundle.open(runs[1].with_name("folds") / "bundle").manifest.members == 2
 
 
 def test_more_processes_than_patches_are_refused():
