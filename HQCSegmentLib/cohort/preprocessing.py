@@ -80,7 +80,7 @@ class Prepared:
     """An image ready for a network.
 
     Attributes:
-        array: float32, (channels, R, A, S), the latter up to obliqueness.
+        array: float32, (channels, R, A, S), the latter up to obliqueness. In memory any axis may run fastest.
         grid: Grid of a channel of `array`.
         source: Grid of the image as it came.
         reorientation: Exchange and flips of axes between the two.
@@ -108,8 +108,9 @@ def prepare(image: Image, preprocessing: Preprocessing) -> Prepared:
     prepared = []
     for channel, how in zip(image.channels, preprocessing.channels, strict=True):
         array = reorientation.apply(channel)
+        # Either way an array of its own, with its slices one after the other in memory as the image has them.
         resampled = array.astype(np.float32) if target.shape == oriented.shape else resample_image(array, target.shape)
-        prepared.append(np.ascontiguousarray(_normalise(resampled, how, name=image.name)))
+        prepared.append(_normalise(resampled, how, name=image.name))
     together = prepared[0][None] if len(prepared) == 1 else np.stack(prepared)
     return Prepared(together, target, image.grid, reorientation)
 
@@ -133,8 +134,9 @@ def prepare_label(label: npt.NDArray[np.uint16], prepared: Prepared) -> npt.NDAr
     """Bring a label map (i, j, k) of the same image to the prepared grid, by linear interpolation per structure."""
     array = prepared.reorientation.apply(label)
     if array.shape != prepared.grid.shape:
-        array = resample_label(array, prepared.grid.shape)
-    return np.ascontiguousarray(array)
+        return resample_label(array, prepared.grid.shape)
+    # A copy, since torch takes no axes that run backwards.
+    return array.copy(order="K")
 
 
 def _check_content(array: npt.NDArray, *, name: str) -> None:
@@ -151,11 +153,12 @@ def _check_content(array: npt.NDArray, *, name: str) -> None:
 
 
 def _normalise(array: npt.NDArray[np.float32], how: Channel, *, name: str) -> npt.NDArray[np.float32]:
+    """Normalise in place."""
     if how.normalization == "ct":
-        result = np.clip(array, np.float32(how.low), np.float32(how.high))
-        result -= np.float32(how.mean)
-        result /= np.float32(how.deviation)
-        return result
+        np.clip(array, np.float32(how.low), np.float32(how.high), out=array)
+        array -= np.float32(how.mean)
+        array /= np.float32(how.deviation)
+        return array
     low, high = np.percentile(array, IMAGE_PERCENTILES)
     if not high > low:
         # Nearly all voxels are the same background: there is no bulk that single voxels could flatten.
@@ -163,5 +166,8 @@ def _normalise(array: npt.NDArray[np.float32], how: Channel, *, name: str) -> np
     if not high > low:
         msg = f"case {name}: the image has the same value everywhere at the spacing of the plan."
         raise InputError(msg)
-    array = np.clip(array, low, high)
-    return ((array - array.mean()) / array.std()).astype(np.float32)
+    np.clip(array, np.float32(low), np.float32(high), out=array)
+    mean, deviation = array.mean(dtype=np.float64), array.std(dtype=np.float64)
+    array -= np.float32(mean)
+    array /= np.float32(deviation)
+    return array

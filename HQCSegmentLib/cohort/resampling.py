@@ -7,10 +7,13 @@ label maps every structure for itself; the result here is the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from HQCSegmentLib.cohort.threads import share
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -38,16 +41,21 @@ def resample_image(array: npt.NDArray, shape: Shape) -> npt.NDArray[np.float32]:
     # Slabs are whole pieces of memory where the slowest axis comes first, whatever the image's orientation.
     order, back = _slowest_first(array)
     source = array.transpose(order)
-    matrices = [_matrix(source.shape[axis], shape[order[axis]]) for axis in range(3)]
-    # Every step leaves its axis first in a piece that fits the processor's cache, where turning it costs little.
-    columns = np.empty((shape[order[2]], source.shape[0], shape[order[1]]), np.float32)
-    for index, slab in enumerate(source):
-        rows = _along_first(matrices[1], np.ascontiguousarray(slab, np.float32))
-        columns[:, index] = _along_first(matrices[2], np.ascontiguousarray(rows.T))
-    resampled = np.empty((shape[order[2]], shape[order[1]], shape[order[0]]), np.float32)
-    for plane, result in zip(columns, resampled, strict=True):
-        result[...] = _along_first(matrices[0], plane).T
-    return resampled.transpose(2, 1, 0).transpose(back)
+    across, *in_plane = (_matrix(source.shape[axis], shape[order[axis]]) for axis in range(3))
+    result = np.empty([shape[axis] for axis in order], np.float32)
+
+    def fill(targets: range) -> None:
+        # Of the source only the few slabs that a target is made of are kept, in pieces that fit the processor's cache.
+        made: dict[int, npt.NDArray[np.float32]] = {}
+        for target in targets:
+            weights = {target: np.float32(1)} if across is None else _row(across, target)
+            made = {index: made[index] for index in weights if index in made}
+            for index in weights.keys() - made.keys():
+                made[index] = _resample_slab(source[index], *in_plane)
+            _weighted_sum([made[index] for index in weights], [*weights.values()], out=result[target])
+
+    share(fill, len(result))
+    return result.transpose(back)
 
 
 def resample_label(array: npt.NDArray[np.uint16], shape: Shape) -> npt.NDArray[np.uint16]:
@@ -64,11 +72,20 @@ def resample_label(array: npt.NDArray[np.uint16], shape: Shape) -> npt.NDArray[n
     # The type's largest value is no label: it marks places that have to be weighed.
     largest = int(array.max(initial=0))
     narrow = next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest < np.iinfo(kind).max)
-    source = np.ascontiguousarray(array.transpose(order), narrow)
+    source = array.transpose(order)
     places = [places_of(source.shape[axis], shape[order[axis]]) for axis in range(3)]
-    result = np.empty([len(low) for low, _, _ in places], np.uint16)
-    for index, (low, high, weight) in enumerate(zip(*places[0], strict=True)):
-        result[index] = _label_slab(source[low], source[high], float(weight), places[1], places[2])
+    result = np.empty([shape[axis] for axis in order], np.uint16)
+
+    def fill(targets: range) -> None:
+        made: dict[int, npt.NDArray] = {}
+        for target in targets:
+            low, high, weight = (part[target].item() for part in places[0])
+            made = {index: made[index] for index in (low, high) if index in made}
+            for index in {low, high} - made.keys():
+                made[index] = np.ascontiguousarray(source[index], narrow)
+            result[target] = _label_slab(made[low], made[high], weight, places[1], places[2])
+
+    share(fill, len(result))
     return result.transpose(back)
 
 
@@ -117,9 +134,31 @@ def _matrix(source: int, target: int) -> csr_array | None:
     return csr_array(interpolate, dtype=np.float32)
 
 
+def _row(matrix: csr_array, number: int) -> dict[int, np.float32]:
+    """Weights of one row by column."""
+    part = slice(matrix.indptr[number], matrix.indptr[number + 1])
+    return dict(zip(matrix.indices[part].tolist(), matrix.data[part], strict=True))
+
+
+def _resample_slab(slab: npt.NDArray, rows: csr_array | None, columns: csr_array | None) -> npt.NDArray[np.float32]:
+    """Apply a matrix along each of two axes; the second axis comes first in the result."""
+    along_rows = _along_first(rows, np.ascontiguousarray(slab, np.float32))
+    return _along_first(columns, np.ascontiguousarray(along_rows.T))
+
+
 def _along_first(matrix: csr_array | None, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Apply a matrix along the first of two axes."""
     return array if matrix is None else np.asarray(matrix @ array)
+
+
+def _weighted_sum(
+    planes: Sequence[npt.NDArray[np.float32]], weights: Sequence[np.float32], *, out: npt.NDArray[np.float32]
+) -> None:
+    """Write the sum of weighted planes, transposed."""
+    total = planes[0] if weights == [1] else planes[0] * weights[0]
+    for plane, weight in zip(planes[1:], weights[1:], strict=True):
+        total += plane * weight
+    out[...] = total.T
 
 
 def _label_slab(below: npt.NDArray, above: npt.NDArray, weight: float, rows: Places, columns: Places) -> npt.NDArray:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from HQCSegmentLib.cohort.threads import available_cores
 from HQCSegmentLib.doctor.diagnosis import Diagnosis
 
 MEMORY_NEEDED = 8e9
@@ -19,7 +20,7 @@ DISK_NEEDED = 5e9
 
 def processor() -> Diagnosis:
     """Cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     if cores > 1:
         return Diagnosis("processor", "good", f"{cores} cores")
     return Diagnosis("processor", "note", "one core", "training takes long; --budget and a small network help")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from HQCSegmentLib.cohort.resampling import resample_image, resample_label
+from HQCSegmentLib.cohort.threads import share
 
 shapes = st.tuples(*[st.integers(1, 14)] * 3)
 
@@ -79,3 +80,27 @@ def test_every_number_type_is_resampled(dtype: type):
     array = (np.arange(4 * 5 * 6).reshape(4, 5, 6) % 7).astype(dtype)
     expected = resample_image(array.astype(np.float32), (6, 5, 3))
     assert np.array_equal(resample_image(array, (6, 5, 3)), expected)
+
+
+@pytest.mark.parametrize("threads", ["2", "3"])
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: str):
+    random = np.random.default_rng(0)
+    image = random.normal(size=(70, 9, 8)).astype(np.float32)
+    label = random.integers(0, 4, (70, 9, 8)).astype(np.uint16)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = resample_image(image, (61, 12, 5)), resample_label(label, (61, 12, 5))
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    together = resample_image(image, (61, 12, 5)), resample_label(label, (61, 12, 5))
+    assert np.array_equal(alone[0], together[0])
+    assert np.array_equal(alone[1], together[1])
+
+
+def test_a_fault_in_a_thread_is_not_lost(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+
+    def work(pieces: range) -> None:
+        if 40 in pieces:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        share(work, 64)
