@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from HQCSegmentLib.cohort.rasterize import Box, empty_volume
 from HQCSegmentLib.cohort.rtstruct import Drawn
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging.dicom_folder import SEG_CLASSES, read_tags
+from HQCSegmentLib.imaging.dicom_frames import functional_group
 from HQCSegmentLib.imaging.geometry import GRID_TOLERANCE_VOXELS, LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.image import Image
 
@@ -136,23 +137,18 @@ def _planes(dataset: Dataset, where: str) -> dict[int, list[_Plane]]:
         values = [
             np.array(item.get(tag) or [], float)
             for macro, tag in _GEOMETRY
-            for item in [_macro(macro, group, shared) or {}]
+            for item in [functional_group(macro, group, shared) or {}]
         ]
         if [len(value) for value in values] != [3, 6, 2] or not np.isfinite(np.concatenate(values)).all():
             msg = f"{where}: frame {index + 1} does not say where it lies; export the segmentation again."
             raise InputError(msg)
         position, orientation, spacing = values
         lps = np.column_stack([orientation[:3] * spacing[1], orientation[3:] * spacing[0], position])
-        identified = _macro("SegmentIdentificationSequence", group, shared)
+        identified = functional_group("SegmentIdentificationSequence", group, shared)
         own = [] if identified is None else [int(identified.ReferencedSegmentNumber)]
         for number in every if is_label_map else own:
             planes.setdefault(number, []).append(_Plane(index, lps))
     return planes
-
-
-def _macro(name: str, frame: Dataset, shared: Sequence[Dataset]) -> Dataset | None:
-    """Item of a functional group, which a frame has for itself or all share."""
-    return next((group[name][0] for group in (frame, *shared) if group.get(name)), None)
 
 
 def _fill(segmentation: highdicom.seg.Segmentation, number: int, planes: list[_Plane], image: Image, where: str) -> Box:

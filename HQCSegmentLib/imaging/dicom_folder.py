@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from HQCSegmentLib.imaging.dicom_frames import number_of_frames
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -21,7 +24,13 @@ SEG_CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
+    "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient",
+    "SliceThickness", "SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "BitsStored", "PixelRepresentation",
 ]  # fmt: skip
+"""What is read of a file's header: what it is, and where its pixels are."""
+
+HEADERS_KEPT = 8192
+"""Of the files that were looked at last, so that a series which was found is not opened once more: about 50 MB."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class SeriesSummary:
         sop_instance_uids: SOP Instance UIDs of the files, in the same order.
         frame_of_reference_uid: Of the first file; empty where it has none.
         description: Series Description of the first file, to tell series by; it may say anything and is never shown.
+        number_of_slices: Of all files together; multi-frame files have several.
     """
 
     modality: str
@@ -43,10 +53,11 @@ class SeriesSummary:
     sop_instance_uids: tuple[str, ...] = field(default=(), repr=False)
     frame_of_reference_uid: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
+    number_of_slices: int = 0
 
     @property
     def number_of_files(self) -> int:
-        """How many files, one slice each in the usual case."""
+        """How many files."""
         return len(self.files)
 
     def __str__(self) -> str:
@@ -58,7 +69,7 @@ class DicomFolder:
     """DICOM objects of a folder and its subfolders.
 
     Attributes:
-        series: Image series, the one with the most files first.
+        series: Image series, the one with the most slices first.
         structure_sets: RT Structure Sets, in order of name.
         segmentations: DICOM SEG files, in order of name.
     """
@@ -81,7 +92,7 @@ def scan(folder: Path) -> DicomFolder:
     headers: dict[tuple[str, str], list[tuple[Path, Dataset]]] = {}
     structure_sets, segmentations = [], []
     for file in sorted(path for path in Path(folder).rglob("*") if not path.name.startswith(".") and path.is_file()):
-        header = read_tags(file, _TAGS)
+        header = image_header(file)
         if header is None:
             continue
         kind = header.get("SOPClassUID")
@@ -100,11 +111,29 @@ def scan(folder: Path) -> DicomFolder:
             tuple(str(header.get("SOPInstanceUID", "")) for _, header in found),
             str(found[0][1].get("FrameOfReferenceUID") or ""),
             str(found[0][1].get("SeriesDescription") or "").strip(),
+            sum(number_of_frames(header) for _, header in found),
         )
         for (modality, uid), found in headers.items()
     ]
-    series.sort(key=lambda one: one.number_of_files, reverse=True)
+    series.sort(key=lambda one: one.number_of_slices, reverse=True)
     return DicomFolder(tuple(series), tuple(structure_sets), tuple(segmentations))
+
+
+def image_header(file: Path) -> Dataset | None:
+    """Elements of a file that say what it is and where its pixels are, or None where it is not readable as DICOM.
+
+    They are kept for as long as the file is not changed.
+    """
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return _image_header(file, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=HEADERS_KEPT)
+def _image_header(file: Path, _modified: int, _size: int) -> Dataset | None:
+    return read_tags(file, _TAGS)
 
 
 def read_tags(file: Path, tags: Sequence[str]) -> Dataset | None:

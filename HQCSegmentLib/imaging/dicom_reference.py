@@ -10,8 +10,9 @@ from pathlib import Path
 class SeriesReference:
     """The files of one DICOM image series, in the order of the image's k axis.
 
-    `files[k]` holds the slice `image.array[:, :, k]`. Patient and study attributes are read from these files at
-    the moment when something is written for the same patient, and are kept nowhere else.
+    `files[k]` holds the slice `image.array[:, :, k]`; a multi-frame file is there once for each of its frames. Patient
+    and study attributes are read from these files at the moment when something is written for the same patient, and are
+    kept nowhere else.
     """
 
     files: tuple[Path, ...]

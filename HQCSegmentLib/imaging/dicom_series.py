@@ -1,8 +1,9 @@
 """DICOM image series: finding them in a folder, and reading one as a volume.
 
 The geometry is taken from the headers (Image Position and Orientation of every slice), the voxels from GDCM
-through SimpleITK, which decompresses and applies the rescale slope and intercept. A series that is not a
-regular grid of parallel slices is refused with the reason; nothing is resampled or repaired here.
+through SimpleITK, which decompresses and applies the rescale slope and intercept. Frames of enhanced multi-frame images
+are slices like those of single files; pydicom reads their voxels. A series that is not a regular grid of parallel
+slices is refused with the reason; nothing is resampled or repaired here.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging.dicom_folder import IMAGE_MODALITIES, SeriesSummary, scan
+from HQCSegmentLib.imaging.dicom_folder import IMAGE_MODALITIES, SeriesSummary, image_header, scan
 from HQCSegmentLib.imaging.dicom_folder import read_tags as read_tags
+from HQCSegmentLib.imaging.dicom_frames import frame_headers, is_multi_frame, number_of_frames, read_frames
 from HQCSegmentLib.imaging.dicom_reference import SeriesReference
 from HQCSegmentLib.imaging.geometry import LPS_FROM_RAS, FloatArray
 from HQCSegmentLib.imaging.image import Image
@@ -34,22 +36,22 @@ POSITION_TOLERANCE_MM = 0.1
 TILT_TOLERANCE = 1e-3
 """Largest sideways shift per millimetre along the normal (0.06 degrees) that is not yet a gantry tilt."""
 
-_TAGS = [
-    "SOPInstanceUID", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient",
-    "ImageOrientationPatient", "SliceThickness", "SamplesPerPixel",
-    "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "BitsStored", "PixelRepresentation",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class _Slice:
-    """Header of one slice; positions and cosines in DICOM's LPS millimetres."""
+    """Header of one slice; positions and cosines in DICOM's LPS millimetres. Frames are counted from 0."""
 
     file: Path
     header: Dataset
     position: FloatArray
     orientation: FloatArray
     pixel_spacing: FloatArray
+    frame: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it was read from, for messages."""
+        return _place(self.file, self.frame)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,7 +59,7 @@ class _Slice:
 
 
 def find_series(folder: Path) -> list[SeriesSummary]:
-    """Find the CT, MR and PT series below a folder, the one with the most files first.
+    """Find the CT, MR and PT series below a folder, the one with the most slices first.
 
     Files that are not DICOM, and other DICOM objects (structure sets, dose), are passed over.
     """
@@ -106,7 +108,10 @@ def choose_series(folder: Path, *, name: str, modality: str | None = None) -> tu
     """
     series = find_series(folder)
     if not series:
-        msg = f"{name}: no DICOM image series ({', '.join(IMAGE_MODALITIES)}) in {folder}."
+        msg = (
+            f"{name}: no DICOM image series ({', '.join(IMAGE_MODALITIES)}) in {folder}; add the images that belong "
+            "here."
+        )
         raise InputError(msg)
     preferred = [one for one in series if one.modality == modality] or series
     chosen = _largest(preferred, folder, name)
@@ -120,8 +125,8 @@ def _listed(series: Sequence[SeriesSummary]) -> str:
 
 
 def _largest(series: Sequence[SeriesSummary], folder: Path, name: str) -> SeriesSummary:
-    if len(series) > 1 and series[0].number_of_files == series[1].number_of_files:
-        kinds = ", ".join(f"{one.modality} with {one.number_of_files} files" for one in series)
+    if len(series) > 1 and series[0].number_of_slices == series[1].number_of_slices:
+        kinds = ", ".join(f"{one.modality} with {one.number_of_slices} slices" for one in series)
         msg = f"{name}: {folder} holds several image series of equal size ({kinds}); keep one."
         raise InputError(msg)
     return series[0]
@@ -129,7 +134,7 @@ def _largest(series: Sequence[SeriesSummary], folder: Path, name: str) -> Series
 
 def _read_files(series: SeriesSummary, name: str) -> Image:
     """Read the files of one series as a volume."""
-    slices = [_read_slice(file, name) for file in series.files]
+    slices = [one for file in series.files for one in _read_slices(file, name)]
     _check_same_kind(slices, name)
     slices = _sorted_slices(slices)
     affine = _affine(slices, name)
@@ -143,35 +148,51 @@ def _read_files(series: SeriesSummary, name: str) -> Image:
     return Image(array, affine, name=name, series=reference)
 
 
-def _read_slice(file: Path, name: str) -> _Slice:
-    """Geometry of one slice, checked for what a volume of single grayscale frames needs."""
-    header = read_tags(file, _TAGS)
+def _place(file: Path, frame: int | None) -> str:
+    return file.name if frame is None else f"frame {frame + 1} of {file.name}"
+
+
+def _read_slices(file: Path, name: str) -> list[_Slice]:
+    """Slices of a file: one, or as many as it has frames."""
+    header = image_header(file)
     if header is None:
         msg = f"{name}: the DICOM file {file.name} cannot be read."
         raise InputError(msg)
-    if int(header.get("NumberOfFrames") or 1) > 1:
-        msg = f"{name}: {file.name} is a multi-frame image; export the series as single-frame files."
+    if not is_multi_frame(header):
+        return [_slice(file, None, header, name)]
+    frames = frame_headers(file)
+    if len(frames) != number_of_frames(header):
+        msg = (
+            f"{name}: {file.name} is a multi-frame image that does not say of every frame where it lies; export the "
+            "series as single-frame files."
+        )
         raise InputError(msg, code="multi-frame")
+    return [_slice(file, number, frame, name) for number, frame in enumerate(frames)]
+
+
+def _slice(file: Path, frame: int | None, header: Dataset, name: str) -> _Slice:
+    """Geometry of one slice, checked for what a volume of grayscale images needs."""
+    where = _place(file, frame)
     if int(header.get("SamplesPerPixel") or 1) != 1:
-        msg = f"{name}: {file.name} is a color image; a grayscale series is needed."
+        msg = f"{name}: {where} is a color image; a grayscale series is needed."
         raise InputError(msg, code="color-image")
     values = []
     for tag, length in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
         value = _numbers(header, tag)
         if value.shape != (length,) or not np.isfinite(value).all():
-            msg = f"{name}: {file.name} has no valid {tag}; its place in the patient is unknown."
+            msg = f"{name}: {where} has no valid {tag}; its place in the patient is unknown."
             raise InputError(msg, code="no-position")
         values.append(value)
     position, orientation, pixel_spacing = values
     row, column = orientation[:3], orientation[3:]
     lengths = np.linalg.norm([row, column], axis=1)
     if np.abs(lengths - 1).max() > ORIENTATION_TOLERANCE or abs(row @ column) > ORIENTATION_TOLERANCE:
-        msg = f"{name}: the ImageOrientationPatient of {file.name} is not two perpendicular unit vectors."
+        msg = f"{name}: the ImageOrientationPatient of {where} is not two perpendicular unit vectors."
         raise InputError(msg, code="no-position")
     if pixel_spacing.min() <= 0:
-        msg = f"{name}: {file.name} has the PixelSpacing {pixel_spacing.tolist()}; it must be positive."
+        msg = f"{name}: {where} has the PixelSpacing {pixel_spacing.tolist()}; it must be positive."
         raise InputError(msg, code="no-position")
-    return _Slice(file, header, position, orientation, pixel_spacing)
+    return _Slice(file, header, position, orientation, pixel_spacing, frame)
 
 
 def _numbers(header: Dataset, tag: str) -> FloatArray:
@@ -190,7 +211,7 @@ def _check_same_kind(slices: Sequence[_Slice], name: str) -> None:
     """All slices have the same orientation, matrix, pixel spacing and frame of reference as the first."""
     first = slices[0]
     for one in slices[1:]:
-        where = f"{first.file.name} and {one.file.name}"
+        where = f"{first.place} and {one.place}"
         if np.abs(one.orientation - first.orientation).max() > ORIENTATION_TOLERANCE:
             msg = f"{name}: the series has slices of different orientation ({where}); separate them."
             raise InputError(msg, code="mixed-orientations")
@@ -239,7 +260,10 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
     if len(slices) == 1:
         thickness = float(slices[0].header.get("SliceThickness") or 0)
         if thickness <= 0:
-            msg = f"{name}: the series has one slice without a SliceThickness; its extent is unknown."
+            msg = (
+                f"{name}: the series has one slice without a SliceThickness, so that its extent is unknown; export the "
+                "whole series."
+            )
             raise InputError(msg)
         return thickness
     normal = _normal(slices[0])
@@ -248,7 +272,7 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
     gaps = np.diff(along)
     if gaps.min() < POSITION_TOLERANCE_MM:
         one = int(gaps.argmin())
-        where = f"{slices[one].file.name} and {slices[one + 1].file.name}"
+        where = f"{slices[one].place} and {slices[one + 1].place}"
         msg = f"{name}: the series has two slices at the same position ({where}); remove the duplicate."
         raise InputError(msg, code="same-position")
     sideways = np.linalg.norm(offsets - along[:, None] * normal, axis=1)
@@ -264,7 +288,7 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
         one = int(np.abs(gaps - np.median(gaps)).argmax())
         msg = (
             f"{name}: the slices are not equally spaced: {np.median(gaps):.2f} mm in most places, "
-            f"{gaps[one]:.2f} mm between {slices[one].file.name} and {slices[one + 1].file.name}; "
+            f"{gaps[one]:.2f} mm between {slices[one].place} and {slices[one + 1].place}; "
             "a slice may be missing."
         )
         raise InputError(msg, code="missing-slices")
@@ -273,19 +297,10 @@ def _slice_distance(slices: Sequence[_Slice], name: str) -> float:
 
 def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
     """Rescaled voxels with axes (i, j, k) in the order of `slices`."""
-    import SimpleITK
-
-    reader = SimpleITK.ImageSeriesReader()
-    # By the names of the files another reader might be chosen.
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileNames([str(one.file) for one in slices])
-    # The reader takes the pixel type of the first file for all; PET slopes differ from slice to slice.
     kind = _pixel_type(slices)
-    types = {np.int16: SimpleITK.sitkInt16, np.int32: SimpleITK.sitkInt32, np.float32: SimpleITK.sitkFloat32}
-    reader.SetOutputPixelType(types[kind])
     try:
-        array = SimpleITK.GetArrayFromImage(reader.Execute())
-    except RuntimeError as error:
+        array = _by_gdcm(slices, kind) if all(one.frame is None for one in slices) else _by_pydicom(slices, kind)
+    except (RuntimeError, ValueError) as error:
         msg = f"{name}: the pixels of the series in {slices[0].file.parent} cannot be read; export it again."
         raise InputError(msg, code="unreadable-pixels") from error
     if kind is np.int32 and array.min() >= -(2**15) and array.max() < 2**15:
@@ -293,16 +308,48 @@ def _read_voxels(slices: Sequence[_Slice], name: str) -> npt.NDArray:
     return array.transpose(2, 1, 0)
 
 
-def _pixel_type(slices: Sequence[_Slice]) -> type[np.int16] | type[np.int32] | type[np.float32]:
+PixelType = type[np.int16] | type[np.int32] | type[np.float32]
+
+
+def _by_gdcm(slices: Sequence[_Slice], kind: PixelType) -> npt.NDArray:
+    """Rescaled voxels of single-frame files, (k, j, i)."""
+    import SimpleITK
+
+    reader = SimpleITK.ImageSeriesReader()
+    # By the names of the files another reader might be chosen.
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([str(one.file) for one in slices])
+    # The reader takes the pixel type of the first file for all; PET slopes differ from slice to slice.
+    types = {np.int16: SimpleITK.sitkInt16, np.int32: SimpleITK.sitkInt32, np.float32: SimpleITK.sitkFloat32}
+    reader.SetOutputPixelType(types[kind])
+    return SimpleITK.GetArrayFromImage(reader.Execute())
+
+
+def _by_pydicom(slices: Sequence[_Slice], kind: PixelType) -> npt.NDArray:
+    """Rescaled voxels of frames, (k, j, i)."""
+    frames = {file: read_frames(file) for file in dict.fromkeys(one.file for one in slices)}
+    array = np.empty((len(slices), *slices[0].size), kind)
+    for one, target in zip(slices, array, strict=True):
+        slope, intercept = _rescale(one)
+        target[...] = frames[one.file][one.frame or 0] * np.float64(slope) + intercept
+    return array
+
+
+def _rescale(one: _Slice) -> tuple[float, float]:
+    """Slope and intercept; a slice without a slope is not rescaled."""
+    slope, intercept = (float(one.header.get(tag) or 0) for tag in ("RescaleSlope", "RescaleIntercept"))
+    return slope or 1.0, intercept
+
+
+def _pixel_type(slices: Sequence[_Slice]) -> PixelType:
     """Narrowest type that holds every value that the slices can have by their headers."""
     extremes = []
     for one in slices:
-        slope, intercept = (float(one.header.get(tag) or 0) for tag in ("RescaleSlope", "RescaleIntercept"))
+        slope, intercept = _rescale(one)
         if not (slope.is_integer() and intercept.is_integer()):
             return np.float32
         bits = int(one.header.get("BitsStored") or 16)
         signed = bool(one.header.get("PixelRepresentation"))
         stored = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-        # A slice without a slope is not rescaled.
-        extremes += [value * (slope or 1) + intercept for value in stored]
+        extremes += [value * slope + intercept for value in stored]
     return np.int16 if min(extremes) >= -(2**15) and max(extremes) < 2**15 else np.int32

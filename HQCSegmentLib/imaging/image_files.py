@@ -66,10 +66,12 @@ def read_image(path: Path, *, name: str | None = None, volumes: int = 1) -> Imag
         raise InputError(msg) from error
     parts = _volumes(image)
     if len(parts) != volumes:
-        needed = "one 3D volume with one value per voxel is" if volumes == 1 else f"{volumes} 3D volumes are"
+        needed = "one 3D volume with one value per voxel is needed; save one volume alone"
+        if volumes > 1:
+            needed = f"{volumes} 3D volumes are needed"
         msg = (
             f"{name}: {path} holds {image.GetSize()} voxels with {image.GetNumberOfComponentsPerPixel()} value(s) "
-            f"each; {needed} needed."
+            f"each; {needed}."
         )
         raise InputError(msg)
     (array, affine), *others = (from_simpleitk(part) for part in parts)

@@ -57,7 +57,7 @@ def require_series(series: SeriesReference | None, *, name: str, output: str) ->
         output: What is to be written, for the message.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or it is a multi-frame image.
     """
     if series is None:
         msg = (
@@ -65,6 +65,12 @@ def require_series(series: SeriesReference | None, *, name: str, output: str) ->
             "series; segment the DICOM folder instead of an image file, or write another format."
         )
         raise InputError(msg)
+    if len(set(series.files)) < len(series.files):
+        msg = (
+            f"{name}: {output} is not written on multi-frame images; export the series as single-frame files, or write "
+            "another format."
+        )
+        raise InputError(msg, code="multi-frame")
     return series
 
 
