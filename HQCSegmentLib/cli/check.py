@@ -45,6 +45,7 @@ def check(
     from HQCSegmentLib.cohort import Cohort
     from HQCSegmentLib.cohort.checks.unlabelled import check_images, loose_images
     from HQCSegmentLib.cohort.cohort import UnknownLayoutError
+    from HQCSegmentLib.evaluation.check_report import CheckPictures
 
     pictures: dict[str, str] = {}
     structures: list[str] = []
@@ -57,7 +58,7 @@ def check(
         images = loose_images(cohort)
         if not images:
             raise
-        findings = check_images(images)
+        findings = check_images(images, read=None if html_file is None else CheckPictures(pictures).take_image)
         names = [image.name for image in images]
         about = f"{len(images)} image(s) without contours; this folder is no cohort yet."
     else:

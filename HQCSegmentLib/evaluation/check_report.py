@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from HQCSegmentLib.cohort.checks import SEVERITIES, Finding, SeenCase
 from HQCSegmentLib.evaluation.figures import thumbnail
 from HQCSegmentLib.evaluation.pictures import data_url
 from HQCSegmentLib.evaluation.templates import render
 from HQCSegmentLib.files import write_text
+from HQCSegmentLib.imaging import Image, Structure
 from HQCSegmentLib.naming import structure_for
 
 MOST_NAMES = 4
@@ -62,9 +64,17 @@ class CheckPictures:
     def take(self, seen: SeenCase) -> None:
         """Draw one case."""
         structures = [structure_for(name, value) for value, name in seen.structures.items()]
-        image = seen.labelled.image
+        self._draw(seen.name, seen.labelled.image, seen.labelled.label, structures)
+
+    def take_image(self, name: str, image: Image) -> None:
+        """Draw an image without contours."""
+        self._draw(name, image, None, [])
+
+    def _draw(
+        self, name: str, image: Image, label: npt.NDArray[np.integer] | None, structures: Sequence[Structure]
+    ) -> None:
         voxels = image.array if np.isfinite(image.array).all() else np.nan_to_num(image.array, posinf=0, neginf=0)
-        self.pictures[seen.name] = data_url(thumbnail(voxels, image.affine, seen.labelled.label, structures))
+        self.pictures[name] = data_url(thumbnail(voxels, image.affine, label, structures))
 
 
 def write_check_report(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
 from HQCSegmentLib.evaluation.pictures import png
 from HQCSegmentLib.imaging.geometry import FloatArray, Grid, Reorientation
 from HQCSegmentLib.imaging.structure import Structure
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CT_WINDOW_HU = (-160.0, 240.0)
-"""Abdominal soft tissue window, for images whose minimum is that of air in HU."""
-
-AIR_HU = -900.0
-"""An image with values below this is taken for CT."""
+"""Abdominal soft tissue window, for CT."""
 
 PLANES = ("axial", "coronal", "sagittal")
 
@@ -146,8 +144,9 @@ def _near(
 
 def _window(volume: npt.NDArray) -> tuple[float, float]:
     """Gray values shown as black and white."""
-    if volume.min() < AIR_HU:
-        return CT_WINDOW_HU
+    offset = hounsfield_offset(volume)
+    if offset is not None:
+        return CT_WINDOW_HU[0] - offset, CT_WINDOW_HU[1] - offset
     low, high = np.percentile(volume, (1, 99))
     return float(low), float(max(high, low + 1))
 

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.bundle import Manifest
-from HQCSegmentLib.cohort import Cohort, Fingerprint, Preprocessing, fingerprint, prepare
+from HQCSegmentLib.cohort import Cohort, Finding, Fingerprint, Preprocessing, check, fingerprint, prepare
 from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image, join, read_image, write_array
@@ -64,6 +64,50 @@ def write_4d(path: Path, *volumes: np.ndarray) -> None:
 def is_in_order(image: Image, channels: int = 2) -> bool:
     expected = [volume(channel + 1) for channel in range(channels)]
     return all(np.array_equal(one, wanted) for one, wanted in zip(image.channels, expected, strict=True))
+
+
+class TestCheck:
+    """Every image of a case is looked at, and the finding says which one it is about."""
+
+    @pytest.fixture
+    def findings(self, tmp_path: Path) -> Callable[..., list[Finding]]:
+        """Check three cases with a CT and a PET, of which case b has another PET or other CTs."""
+        numbered(tmp_path, images="imagesTr", labels="labelsTr", cases=("a", "b", "c"))
+        for seed, case in enumerate("abc"):
+            for channel in range(2):
+                write_array(tmp_path / "imagesTr" / f"{case}_{channel:04d}.nii.gz", volume(10 * seed + channel), AFFINE)
+
+        def check_with(spoil: Callable[[np.ndarray], np.ndarray], channel: int = 1) -> list[Finding]:
+            file = tmp_path / "imagesTr" / f"b_{channel:04d}.nii.gz"
+            write_array(file, spoil(read_image(file).array), AFFINE)
+            return check(Cohort.open(described(tmp_path, channel_names={"0": "CT", "1": "PET"})))
+
+        return check_with
+
+    @pytest.mark.parametrize(
+        ("spoil", "code", "words"),
+        [
+            (lambda array: np.full_like(array, 3), "constant-image", "the PET image has the same value everywhere"),
+            (lambda array: (array > array.mean()).astype(np.uint8), "few-values", "the PET image has only 2"),
+            (lambda array: array - 2000, "mixed-scales", "the PET image has such negative values"),
+            (lambda array: volume(1), "duplicate-image", "the PET image is the same as that of case a"),
+            (lambda array: volume(10), "same-channels", "the PET image has the same voxels as the CT image"),
+            (lambda array: np.where(array == array.max(), 1e6, array), "glaring-voxels", "voxels of the PET image"),
+        ],
+        ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+    )
+    def test_a_fault_of_the_second_image(
+        self, findings: Callable[..., list[Finding]], spoil: Callable, code: str, words: str
+    ):
+        assert [(one.case, one.code) for one in findings(spoil) if words in one.message] == [("b", code)]
+
+    def test_values_that_are_no_numbers(self, findings: Callable[..., list[Finding]]):
+        (finding,) = findings(lambda array: np.where(array == array.max(), np.nan, array))
+        assert (finding.case, finding.code) == ("b", "not-finite")
+        assert "b_0001.nii.gz" in finding.message
+
+    def test_good_images_have_no_findings(self, findings: Callable[..., list[Finding]]):
+        assert findings(lambda array: array) == []
 
 
 class TestLayouts:

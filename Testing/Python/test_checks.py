@@ -400,11 +400,11 @@ ODD = {
     }
     | {"rgb/001": ("color-image", "color image"), "rgb/001_ground_truth": (REFUSED, "one value per voxel")},
     "dicom_syntax": {
-        "CT": (READ, "128 x 128 x 1"),
-        "CT (series 2)": (READ, "512 x 512 x 1"),
-        "CT (series 3)": ("multi-frame", "multi-frame"),
-        "MR": ("same-position", "at the same position"),
-        "MR (series 2)": ("multi-frame", "multi-frame"),
+        "CT": (READ, "512 x 512 x 2"),
+        "CT (series 2)": (READ, "128 x 128 x 1"),
+        "CT (series 3)": (READ, "512 x 512 x 1"),
+        "MR": ("multi-frame", "does not say of every frame where it lies"),
+        "MR (series 2)": ("same-position", "at the same position"),
     },
     "nifti": {
         "MR": (READ, "256 x 256 x 2"),
@@ -498,7 +498,7 @@ class TestCommand:
         self.run(capsys, folder, "--html", tmp_path / "check.html")
         page = (tmp_path / "check.html").read_text()
         assert page.count('src="data:image/png;base64,') == 6
-        assert page.count("not readable: no picture") == 1
+        assert page.count("could not be read: no picture") == 1
         assert all(f'id="p{number}"' in page for number in range(7))
         assert "Research use only" in page
         assert "tiny island" in page

@@ -24,6 +24,7 @@ CASE_CHECKS: tuple[Callable[[SeenCase], list[Finding]], ...] = (
     intensities.few_values,
     intensities.hounsfield_range,
     intensities.glaring_voxels,
+    intensities.same_image_twice,
     contours.read_with_notes,
     contours.presence,
     contours.tiny_islands,
@@ -57,7 +58,7 @@ def examine(cohort: Cohort, *, watcher: Watcher | None = None) -> list[Finding]:
     facts: list[CaseFacts] = []
     for number, case in enumerate(cohort.cases, start=1):
         try:
-            seen = SeenCase(case, case.read(cohort.structures), cohort.structures)
+            seen = SeenCase(case, case.read(cohort.structures), cohort.structures, cohort.channels)
         except InputError as error:
             findings.append(Finding(case.name, "", "error", error.code, without_folder(str(error), case)))
         except Exception as error:

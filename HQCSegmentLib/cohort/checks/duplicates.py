@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from HQCSegmentLib.cohort.case import Case
 from HQCSegmentLib.cohort.checks.facts import CaseFacts
 from HQCSegmentLib.cohort.checks.finding import Finding
@@ -19,24 +17,26 @@ ADVICE = "Keep one of them, or give both the same patient in cohort.json."
 
 def same_image(cases: Sequence[CaseFacts]) -> list[Finding]:
     """Pairs of cases of different patients with the same image, voxel by voxel or nearly so."""
-    if len(cases) < 2:
-        return []
-    correlation = np.stack([one.signature for one in cases]) @ np.stack([one.signature for one in cases]).T
     findings = []
     for later, one in enumerate(cases):
-        for earlier, other in enumerate(cases[:later]):
-            if one.case.patient == other.case.patient:
+        for other in cases[:later]:
+            alike = None if one.case.patient == other.case.patient else _alike(one, other)
+            if alike is None:
                 continue
-            if one.digest == other.digest:
-                how = "the same image as"
-            elif one.shape == other.shape and correlation[later, earlier] > SAME_CORRELATION:
-                how = "nearly the same image as"
-            else:
-                continue
-            message = f"case {one.name}: it has {how} case {other.name}, but they count as two patients."
+            message = f"case {one.name}: {alike} case {other.name}, but they count as two patients."
             findings.append(Finding(one.name, "", "warning", "duplicate-image", message, ADVICE))
             break
     return findings
+
+
+def _alike(one: CaseFacts, other: CaseFacts) -> str | None:
+    """How the first images of two cases that are alike are so, in words; None if none are."""
+    for own, there in zip(one.channels, other.channels, strict=True):
+        # Images without content are all alike, and said for themselves.
+        is_same = own.digest == there.digest and bool(own.signature.any())
+        if is_same or (one.shape == other.shape and float(own.signature @ there.signature) > SAME_CORRELATION):
+            return f"{own.subject} is {'' if is_same else 'nearly '}the same as that of"
+    return None
 
 
 def same_patient(cases: Sequence[Case]) -> list[Finding]:

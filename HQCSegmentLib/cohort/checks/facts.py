@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,34 @@ Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
+class SeenChannel:
+    """One image of a case while its voxels are in memory.
+
+    Attributes:
+        name: What it is, such as CT; empty where the case has one image only.
+        array: Voxels, (i, j, k).
+    """
+
+    name: str
+    array: npt.NDArray
+
+    @property
+    def subject(self) -> str:
+        """Beginning of a sentence about it."""
+        return f"the {self.name} image" if self.name else "the image"
+
+    @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest intensity."""
+        return float(self.array.min()), float(self.array.max())
+
+    @property
+    def hounsfield(self) -> bool:
+        """Whether intensities look like Hounsfield units: no other modality is as negative as air."""
+        return self.range[0] < AIR_HU
+
+
+@dataclass(frozen=True, eq=False)
 class SeenCase:
     """A case while its voxels are in memory.
 
@@ -32,11 +60,13 @@ class SeenCase:
         case: Where it was read from.
         labelled: Image and label map.
         structures: Names of the cohort's structures by label value.
+        channel_names: What the images are.
     """
 
     case: Case
     labelled: LabelledCase
     structures: Mapping[int, str]
+    channel_names: Sequence[str]
 
     @property
     def name(self) -> str:
@@ -52,15 +82,11 @@ class SeenCase:
         return {value: box for value, box in enumerate(found, start=1) if box is not None}
 
     @functools.cached_property
-    def range(self) -> tuple[float, float]:
-        """Lowest and highest intensity."""
-        array = self.labelled.image.array
-        return float(array.min()), float(array.max())
-
-    @property
-    def hounsfield(self) -> bool:
-        """Whether intensities look like Hounsfield units: no other modality is as negative as air."""
-        return self.range[0] < AIR_HU
+    def channels(self) -> tuple[SeenChannel, ...]:
+        """The images, in order."""
+        arrays = self.labelled.image.channels
+        names = self.channel_names if len(arrays) > 1 else [""]
+        return tuple(SeenChannel(name, array) for name, array in zip(names, arrays, strict=True))
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
         """Voxels of a structure inside its box."""
@@ -74,12 +100,29 @@ class StructureFacts:
     Attributes:
         millilitres: Volume.
         center: Centroid, RAS millimetres.
-        intensity: Median intensity inside.
+        intensities: Median intensity inside, in each channel.
     """
 
     millilitres: float
     center: tuple[float, float, float]
-    intensity: float
+    intensities: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelFacts:
+    """What is kept of one image of a case.
+
+    Attributes:
+        subject: Beginning of a sentence about it.
+        hounsfield: Whether intensities look like Hounsfield units.
+        digest: SHA-256 of the voxels.
+        signature: Fine texture in RAS order, mean 0 and length 1, shape (SIGNATURE_SIZE,).
+    """
+
+    subject: str
+    hounsfield: bool
+    digest: str
+    signature: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +134,7 @@ class CaseFacts:
         shape: Voxels along i, j, k.
         spacing: Millimetres along R, A, S.
         center: Center of the image, RAS millimetres.
-        hounsfield: Whether intensities look like Hounsfield units.
-        digest: SHA-256 of the voxels.
-        signature: Fine texture of the image in RAS order, mean 0 and length 1, shape (SIGNATURE_SIZE,).
+        channels: Of each image.
         structures: By label value; those with voxels only.
     """
 
@@ -101,9 +142,7 @@ class CaseFacts:
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     center: tuple[float, float, float]
-    hounsfield: bool
-    digest: str
-    signature: npt.NDArray[np.float32]
+    channels: tuple[ChannelFacts, ...]
     structures: dict[int, StructureFacts]
 
     @property
@@ -123,9 +162,10 @@ def facts_of(seen: SeenCase) -> CaseFacts:
         shape=image.grid.shape,
         spacing=grid.spacing,
         center=_point(corners.mean(axis=0)),
-        hounsfield=seen.hounsfield,
-        digest=_digest(image.array),
-        signature=_signature(reorientation.apply(image.array)),
+        channels=tuple(
+            ChannelFacts(one.subject, one.hounsfield, _digest(one.array), _signature(reorientation.apply(one.array)))
+            for one in seen.channels
+        ),
         structures={value: _structure(seen, value) for value in seen.boxes if value in seen.structures},
     )
 
@@ -134,11 +174,11 @@ def _structure(seen: SeenCase, value: int) -> StructureFacts:
     image, box, mask = seen.labelled.image, seen.boxes[value], seen.mask(value)
     places = np.argwhere(mask)
     center = places.mean(axis=0) + [one.start for one in box]
-    inside = image.array[box][mask]
+    inside = [one.array[box][mask] for one in seen.channels]
     return StructureFacts(
         millilitres=len(places) * image.grid.voxel_millilitres,
         center=_point(image.affine[:3, :3] @ center + image.affine[:3, 3]),
-        intensity=float(np.median(inside[:: max(1, inside.size // SAMPLES)])),
+        intensities=tuple(float(np.median(one[:: max(1, one.size // SAMPLES)])) for one in inside),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from HQCSegmentLib.cohort.checks.finding import Finding, plural
 from HQCSegmentLib.cohort.checks.robust import ENOUGH_CASES
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Grid
 from HQCSegmentLib.imaging.geometry import FloatArray
-from HQCSegmentLib.imaging.image_files import image_suffix
+from HQCSegmentLib.imaging.nifti import is_nifti
 
 LARGEST_SPACING_MM = 10.0
 """Thicker slices than this are scouts or damaged headers, not volumes to contour on."""
@@ -44,10 +45,17 @@ def odd_grid(seen: SeenCase) -> list[Finding]:
 
 
 def nifti_orientation(seen: SeenCase) -> list[Finding]:
-    """NIfTI headers that say nothing, or two different things, about where the image lies."""
-    path = seen.case.image
-    if not path.is_file() or image_suffix(path) not in (".nii", ".nii.gz"):
-        return []
+    """NIfTI headers that say nothing, or two different things, about where an image lies."""
+    files = [seen.case.image, *(other.path for other in seen.case.others)]
+    findings = []
+    for number, path in enumerate(files):
+        if path.is_file() and is_nifti(path):
+            subject = seen.channels[number].subject if len(files) > 1 else "its image"
+            findings += _nifti_orientation(path, seen.name, subject)
+    return findings
+
+
+def _nifti_orientation(path: Path, case: str, subject: str) -> list[Finding]:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
@@ -56,12 +64,13 @@ def nifti_orientation(seen: SeenCase) -> list[Finding]:
     header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
     by_quaternion, by_matrix = _code(header.get("qform_code", "")), _code(header.get("sform_code", ""))
     if not by_quaternion and not by_matrix:
-        message = f"case {seen.name}: the header of its image says nothing about left, right, front and back."
+        message = f"case {case}: the header of {subject} says nothing about left, right, front and back."
         advice = "Compare it with the scan, since sides may be swapped, and export it again with an orientation."
-        return [Finding(seen.name, "", "warning", "no-orientation", message, advice)]
+        return [Finding(case, "", "warning", "no-orientation", message, advice)]
     if not by_quaternion or not by_matrix:
         return []
-    shape = seen.labelled.image.grid.shape
+    i, j, k = reader.GetSize()[:3]
+    shape = (i, j, k)
     matrix, quaternion = _matrix(header), _quaternion(header)
     if matrix is None or quaternion is None or abs(np.linalg.det(matrix)) < 1e-12:
         return []
@@ -69,11 +78,11 @@ def nifti_orientation(seen: SeenCase) -> list[Finding]:
     if difference <= GRID_TOLERANCE_VOXELS:
         return []
     message = (
-        f"case {seen.name}: the header of its image holds two orientations (qform and sform) that lie up to "
+        f"case {case}: the header of {subject} holds two orientations (qform and sform) that lie up to "
         f"{difference:.1f} voxels apart."
     )
     advice = "Other programs may see it elsewhere: export the image again with one orientation."
-    return [Finding(seen.name, "", "warning", "two-orientations", message, advice)]
+    return [Finding(case, "", "warning", "two-orientations", message, advice)]
 
 
 def _code(text: str) -> int:

@@ -29,66 +29,92 @@ to 6 (measured on head-and-neck CT and hippocampus MR)."""
 
 def nothing_seen(seen: SeenCase) -> list[Finding]:
     """Images without content: not finite, or the same value everywhere."""
-    image = seen.labelled.image.array
-    if not np.isfinite(image).all():
-        message = f"case {seen.name}: the image holds values that are not finite numbers."
-        return [Finding(seen.name, "", "error", "not-finite", message, "Export it again.")]
-    if image.min() == image.max():
-        message = f"case {seen.name}: the image has the same value everywhere."
-        return [Finding(seen.name, "", "error", "constant-image", message, "Export it again.")]
-    return []
+    findings = []
+    for channel in seen.channels:
+        if not np.isfinite(channel.range).all():
+            message = f"case {seen.name}: {channel.subject} holds values that are not finite numbers."
+            findings.append(Finding(seen.name, "", "error", "not-finite", message, "Export it again."))
+        elif channel.range[0] == channel.range[1]:
+            message = f"case {seen.name}: {channel.subject} has the same value everywhere."
+            findings.append(Finding(seen.name, "", "error", "constant-image", message, "Export it again."))
+    return findings
 
 
 def few_values(seen: SeenCase) -> list[Finding]:
-    """A label map in the place of the image."""
-    image = seen.labelled.image.array
-    different = np.unique(image.ravel()[:: max(1, image.size // 200_000)])
-    if len(different) >= FEW_VALUES or len(different) < 2:
-        return []
-    message = f"case {seen.name}: the image has only {len(different)} different values."
-    return [Finding(seen.name, "", "warning", "few-values", message, "Is it a label map? Exchange it for the image.")]
+    """A label map in the place of an image."""
+    findings = []
+    for channel in seen.channels:
+        different = np.unique(channel.array.ravel()[:: max(1, channel.array.size // 200_000)])
+        if 2 <= len(different) < FEW_VALUES:
+            message = f"case {seen.name}: {channel.subject} has only {len(different)} different values."
+            advice = "Is it a label map? Exchange it for the image."
+            findings.append(Finding(seen.name, "", "warning", "few-values", message, advice))
+    return findings
 
 
 def glaring_voxels(seen: SeenCase) -> list[Finding]:
     """Single voxels far brighter than everything else."""
-    image = seen.labelled.image.array
-    middle, bright = np.percentile(image.ravel()[:: max(1, image.size // 2_000_000)], (50, 99.9))
-    if bright <= middle or (seen.range[1] - middle) / (bright - middle) <= GLARING:
-        return []
-    message = f"case {seen.name}: single voxels reach {seen.range[1]:.5g}, where nearly all are below {bright:.5g}."
-    advice = "This is usual for metal, and harmless: the highest values are clipped."
-    return [Finding(seen.name, "", "note", "glaring-voxels", message, advice)]
+    findings = []
+    for channel in seen.channels:
+        some = channel.array.ravel()[:: max(1, channel.array.size // 2_000_000)]
+        middle, bright = np.percentile(some, (50, 99.9))
+        highest = channel.range[1]
+        if bright > middle and (highest - middle) / (bright - middle) > GLARING:
+            of = f" of {channel.subject}" if channel.name else ""
+            message = (
+                f"case {seen.name}: single voxels{of} reach {highest:.5g}, where nearly all are below {bright:.5g}."
+            )
+            advice = "This is usual for metal, and harmless: the highest values are clipped."
+            findings.append(Finding(seen.name, "", "note", "glaring-voxels", message, advice))
+    return findings
 
 
 def hounsfield_range(seen: SeenCase) -> list[Finding]:
     """CT beyond the Hounsfield scale."""
-    if not seen.hounsfield:
-        return []
-    image = seen.labelled.image.array
-    lowest, _ = seen.range
     findings = []
-    bright = float(np.mean(image > HIGHEST_HU))
-    if bright > BRIGHT_PART:
-        message = f"case {seen.name}: {bright:.1%} of the image is above {HIGHEST_HU:.0f} HU, brighter than bone."
-        advice = "Is the rescale slope right? If not, export the image again."
-        findings.append(Finding(seen.name, "", "warning", "implausible-hounsfield", message, advice))
-    if lowest < LOWEST_HU:
-        message = f"case {seen.name}: the image goes down to {lowest:.0f} HU, below air."
-        advice = "This is usual for padding outside the field of view, and harmless: low values are clipped."
-        findings.append(Finding(seen.name, "", "note", "below-air", message, advice))
+    for channel in seen.channels:
+        if not channel.hounsfield:
+            continue
+        bright = float(np.mean(channel.array > HIGHEST_HU))
+        if bright > BRIGHT_PART:
+            message = (
+                f"case {seen.name}: {bright:.1%} of {channel.subject} is above {HIGHEST_HU:.0f} HU, brighter than bone."
+            )
+            advice = "Is the rescale slope right? If not, export the image again."
+            findings.append(Finding(seen.name, "", "warning", "implausible-hounsfield", message, advice))
+        if channel.range[0] < LOWEST_HU:
+            message = f"case {seen.name}: {channel.subject} goes down to {channel.range[0]:.0f} HU, below air."
+            advice = "This is usual for padding outside the field of view, and harmless: low values are clipped."
+            findings.append(Finding(seen.name, "", "note", "below-air", message, advice))
+    return findings
+
+
+def same_image_twice(seen: SeenCase) -> list[Finding]:
+    """One image in the place of two channels."""
+    findings = []
+    for number, channel in enumerate(seen.channels):
+        for earlier in seen.channels[:number]:
+            if np.array_equal(channel.array, earlier.array):
+                message = f"case {seen.name}: {channel.subject} has the same voxels as {earlier.subject}."
+                advice = "Was one file given twice? Exchange it for the right one."
+                findings.append(Finding(seen.name, "", "warning", "same-channels", message, advice))
     return findings
 
 
 def mixed_scales(cases: Sequence[CaseFacts]) -> list[Finding]:
     """Some images in Hounsfield units and some not: another modality, or an offset of 1024."""
-    with_units = [one for one in cases if one.hounsfield]
-    without = [one for one in cases if not one.hounsfield]
-    if not with_units or not without:
-        return []
-    odd, has = (without, "no") if len(without) <= len(with_units) else (with_units, "such")
     findings = []
-    for one in odd:
-        message = f"case {one.name}: the image has {has} negative values as CT in HU has, unlike most of the cohort."
-        advice = "Is it of another modality, or stored with an offset of 1024? Train on one kind of image."
-        findings.append(Finding(one.name, "", "warning", "mixed-scales", message, advice))
+    for number in range(len(cases[0].channels) if cases else 0):
+        with_units = [one for one in cases if one.channels[number].hounsfield]
+        without = [one for one in cases if not one.channels[number].hounsfield]
+        if not with_units or not without:
+            continue
+        odd, has = (without, "no") if len(without) <= len(with_units) else (with_units, "such")
+        for one in odd:
+            subject = one.channels[number].subject
+            message = (
+                f"case {one.name}: {subject} has {has} negative values as CT in HU has, unlike most of the cohort."
+            )
+            advice = "Is it of another modality, or stored with an offset of 1024? Train on one kind of image."
+            findings.append(Finding(one.name, "", "warning", "mixed-scales", message, advice))
     return findings

@@ -16,11 +16,13 @@ def unclear_names(names: Iterable[str]) -> list[Finding]:
         if proposal.match == "no side":
             message = f"{name} does not say which side it is, and it is not guessed."
             severity = "warning"
+            more = " (a plural, such as Kidneys, where both sides are drawn as one)"
         elif proposal.match == "similar":
             message = f"{name} is spelt like {proposal.tg263_name}, but is kept as it is."
             severity = "note"
+            more = ""
         else:
             continue
-        advice = "Write the table of names with --write-names, and put the TG-263 name in it."
+        advice = f"Write the table of names with --write-names, and put the TG-263 name in it{more}."
         findings.append(Finding("", name, severity, f"name-{proposal.match.replace(' ', '-')}", message, advice))  # type: ignore[arg-type]
     return findings

@@ -107,16 +107,20 @@ def _median(rows: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
 def odd_intensities(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -> list[Finding]:
     """CT structures whose density is far outside the rest: a contour on something else, or another image."""
     findings = []
-    tomograms = [one for one in cases if one.hounsfield]
-    for value, name in structures.items():
-        medians = {one.name: one.structures[value].intensity for one in tomograms if value in one.structures}
-        for case, _ in _far_outside(medians, least=INTENSITY_DEVIATION_HU):
-            message = (
-                f"case {case}: {name} has a median of {medians[case]:.0f} HU, far from the usual "
-                f"{np.median(list(medians.values())):.0f} HU of this cohort."
-            )
-            advice = "Do image and contours belong together? Keep the case if they do."
-            findings.append(Finding(case, name, "warning", "intensity-outlier", message, advice))
+    for number in range(len(cases[0].channels) if cases else 0):
+        tomograms = [one for one in cases if one.channels[number].hounsfield]
+        where = f" in {cases[0].channels[number].subject}" if len(cases[0].channels) > 1 else ""
+        for value, name in structures.items():
+            medians = {
+                one.name: one.structures[value].intensities[number] for one in tomograms if value in one.structures
+            }
+            for case, _ in _far_outside(medians, least=INTENSITY_DEVIATION_HU):
+                message = (
+                    f"case {case}: {name} has a median of {medians[case]:.0f} HU{where}, far from the usual "
+                    f"{np.median(list(medians.values())):.0f} HU of this cohort."
+                )
+                advice = "Do image and contours belong together? Keep the case if they do."
+                findings.append(Finding(case, name, "warning", "intensity-outlier", message, advice))
     return findings
 
 

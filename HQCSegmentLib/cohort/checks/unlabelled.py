@@ -44,8 +44,13 @@ def loose_images(folder: Path) -> list[LooseImage]:
     return [LooseImage(name, found[name]) for name in sorted(found)]
 
 
-def check_images(images: list[LooseImage]) -> list[Finding]:
-    """What is wrong with each image; a readable one lacks contours."""
+def check_images(images: list[LooseImage], *, read: Callable[[str, Image], None] | None = None) -> list[Finding]:
+    """What is wrong with each image; a readable one lacks contours.
+
+    Args:
+        images: What to look at.
+        read: Called with the name and the voxels of each readable one.
+    """
     findings = []
     for one in images:
         try:
@@ -56,6 +61,8 @@ def check_images(images: list[LooseImage]) -> list[Finding]:
         except Exception as error:
             findings.append(unexpected(one.name, error))
             continue
+        if read is not None:
+            read(one.name, image)
         size = " x ".join(map(str, image.array.shape))
         spacing = " x ".join(f"{value:.3g}" for value in image.grid.spacing)
         message = f"case {one.name}: the image is read ({size} voxels of {spacing} mm), but has no contours here."
