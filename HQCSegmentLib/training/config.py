@@ -96,11 +96,11 @@ class TrainConfig(BaseModel):
         "set from measured step times (overnight: 10 hours)",
     )
     batch: int = Field(default=2, ge=1, description="patches per step")
-    micro_batches: int = Field(
-        default=1,
+    micro_batches: int | None = Field(
+        default=None,
         ge=1,
         description="parts of a step's patches that go through the network one after the other, to save memory; "
-        "weights are generated once for all of them",
+        "weights are generated once for all of them (default: as few as fit into the device's memory)",
     )
     patch: tuple[PositiveInt, ...] | None = Field(
         default=None, description="voxels of a patch along R, A, S (default: found from the cohort)"

@@ -21,6 +21,7 @@ from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog, TimeLeft
 from HQCSegmentLib.training.losses import LossOf, supervised
 from HQCSegmentLib.training.patches import PatchSource
+from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.schedules import running_average, schedule_rates
 from HQCSegmentLib.training.signals import Requests, held, whole
 from HQCSegmentLib.training.team import Team
@@ -58,9 +59,7 @@ class Loop:
         source: Of the batches.
         loss: Of logits, labels and known structures.
         config: Learning rates of what a method trains, weight decays, schedule, average and patience.
-        learning_rate: Of ordinary weights.
-        steps: Optimizer steps in all.
-        checks: How often the state is saved and the network judged on the way.
+        plan: Learning rate, steps, checks on the way (when the state is saved, too), and parts of a batch.
         team: Which processes train, and where.
         folder: Of the checkpoints.
         log: Of the events.
@@ -70,17 +69,15 @@ class Loop:
     source: PatchSource
     loss: LossOf
     config: TrainConfig
-    learning_rate: float
-    steps: int
-    checks: int
+    plan: Plan
     team: Team
     folder: Path
     log: EventLog
 
     def __post_init__(self) -> None:
-        optimizer = make_optimizer(self.network, self.config, self.learning_rate)
+        optimizer = make_optimizer(self.network, self.config, self.plan.learning_rate)
         self._optimizer = self.team.fabric.setup_optimizers(optimizer)
-        self._schedule = schedule_rates(optimizer, self.config.schedule, steps=self.steps)
+        self._schedule = schedule_rates(optimizer, self.config.schedule, steps=self.plan.steps)
         self._average = running_average(self.network, self.config.average) if self.config.average else None
         self._carries_updates = bool(qpg.injected_layers(self.network))
         self._best = Best()
@@ -101,23 +98,23 @@ class Loop:
             WorkError: if the loss is no longer a finite number, or the state cannot be saved.
         """
         done = self._restore() if resume else 0
-        left = TimeLeft(self.steps)
+        left = TimeLeft(self.plan.steps)
         # A state is saved before it is checked, so that the check of the last one is made again.
         stop = self._check(check, done) if self._is_check(done) else False
         with held() if self.team.size > 1 else nullcontext() as requests:
             try:
-                while done < self.steps and not stop:
+                while done < self.plan.steps and not stop:
                     with whole():
                         value = self.step(done)
                         done += 1
                         eta = left.after(done)
-                        self.log.emit("progress", step=done, of=self.steps, loss=round(value, 5), eta_s=eta)
+                        self.log.emit("progress", step=done, of=self.plan.steps, loss=round(value, 5), eta_s=eta)
                     self._stop_together(requests)
                     stop = self._after(done, check)
             except KeyboardInterrupt:
                 with whole():
                     self._save(done)
-                msg = f"stopped after {done} of {self.steps} steps; the state is saved, continue with --resume."
+                msg = f"stopped after {done} of {self.plan.steps} steps; the state is saved, continue with --resume."
                 raise Interrupted(msg) from None
         return self._keep(done)
 
@@ -133,7 +130,7 @@ class Loop:
             WorkError: if the loss is no longer a finite number.
         """
         self.network.train()
-        parts = self.team.share(divide(self.config.batch, self.config.micro_batches, processes=self.team.size))
+        parts = self.team.share(divide(self.config.batch, self.plan.micro_batches, processes=self.team.size))
         # Layers that draw random numbers draw the same ones in a resumed run.
         torch.manual_seed(self.config.seed * 1_000_003 + step)
         self._optimizer.zero_grad(set_to_none=True)
@@ -146,7 +143,7 @@ class Loop:
                 )
                 with self.team.fabric.autocast():
                     told = outputs(self.network, images)
-                loss = supervised(self.loss, told, labels, known, progress=step / self.steps)
+                loss = supervised(self.loss, told, labels, known, progress=step / self.plan.steps)
                 loss = loss * (len(places) / self.config.batch)
                 self.team.fabric.backward(loss)
                 total += loss.detach()
@@ -176,8 +173,8 @@ class Loop:
         return False
 
     def _is_check(self, done: int) -> bool:
-        every = max(1, math.ceil(self.steps / self.checks))
-        return done > 0 and (done % every == 0 or done == self.steps)
+        every = max(1, math.ceil(self.plan.steps / self.plan.checks))
+        return done > 0 and (done % every == 0 or done == self.plan.steps)
 
     def _check(self, check: Check | None, done: int) -> bool:
         dice = None if check is None else check(done, self._kept())

@@ -23,7 +23,10 @@ COPIES_OF_WEIGHTS = 4
 PEAK_OVER_KEPT = 2.3
 """Highest use over what is kept for the way back: gradients of activations, and work space of convolutions.
 
-Above all that was measured, so that the prediction errs on the side of a patch that fits."""
+With FIXED_BYTES above all that was measured, so that the prediction errs on the side of a patch that fits."""
+
+FIXED_BYTES = 64 * 2**20
+"""What libraries take when they are first used, whatever the network; small steps showed it."""
 
 USABLE_PART = 0.5
 """Of a device's memory: the rest is for the system, prepared images and other programs."""
@@ -43,7 +46,8 @@ class Footprint:
 
     def bytes_of_step(self, *, patch: tuple[int, ...], batch: int) -> float:
         """Highest use of memory in a training step, without the program itself."""
-        return COPIES_OF_WEIGHTS * 4 * self.weights + PEAK_OVER_KEPT * self.kept_per_voxel * batch * math.prod(patch)
+        activations = PEAK_OVER_KEPT * self.kept_per_voxel * batch * math.prod(patch)
+        return FIXED_BYTES + COPIES_OF_WEIGHTS * 4 * self.weights + activations
 
 
 def footprint(spec: NetworkSpec) -> Footprint:

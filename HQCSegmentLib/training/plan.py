@@ -16,6 +16,7 @@ from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec, specify
 from HQCSegmentLib.planning.structure_names import structure_for
 from HQCSegmentLib.training.config import ClassWeights, Method, TrainConfig
+from HQCSegmentLib.training.sizes import check_patch, fit_memory
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
 """Largest patch: fits a laptop's memory with every network of the catalogue."""
@@ -52,7 +53,9 @@ class Plan(BaseModel):
     steps: int
     checks: int = Field(default=10, description="how often held-out Dice is measured on the way")
     learning_rate: float = Field(description="of ordinary weights")
+    micro_batches: int = Field(default=1, description="parts of a step's patches, one after the other")
     reasons: tuple[str, ...] = Field(description="why, in words")
+    warnings: tuple[str, ...] = Field(default=(), description="what was asked for and may fail")
 
 
 def usual_steps(*, from_base: bool) -> int:
@@ -93,19 +96,20 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         ),
     ]
     window, reason = choose_patch(config, measured, preprocessing, network)
-    window, memory_reason = fit_memory(config, window, network)
-    reasons += [reason, memory_reason, f"batch {config.batch}: as asked, or 2 by default"]
+    sizes = fit_memory(config, window, network)
     class_weights, weights_reason = choose_class_weights(config, measured, structures.values())
-    reasons.append(weights_reason)
+    reasons += [reason, *sizes.reasons, weights_reason]
     return Plan(
         network=network,
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
         preprocessing=preprocessing,
-        inference=Inference(window=window),
+        inference=Inference(window=sizes.patch),
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=False),
         learning_rate=choose_learning_rate(config, from_base=False),
+        micro_batches=sizes.micro_batches,
         reasons=tuple(reasons),
+        warnings=sizes.warnings,
     )
 
 
@@ -126,29 +130,6 @@ def choose_dims(config: TrainConfig, measured: Fingerprint, preprocessing: Prepr
         3,
         f"3D: images have {slices} slices in the median, enough for volumes (anisotropy {measured.anisotropy:.1f})",
     )
-
-
-def fit_memory(config: TrainConfig, patch: tuple[int, ...], network: NetworkSpec) -> tuple[tuple[int, ...], str]:
-    """The patch, made smaller where a step would not fit into the device's memory; one that was asked for is kept."""
-    from HQCSegmentLib.devices import choose_device
-    from HQCSegmentLib.training import memory
-
-    there = memory.bytes_of_device(choose_device(config.device))
-    needs = memory.footprint(network)
-    batch = math.ceil(config.batch / config.micro_batches)
-
-    def needed(patch: tuple[int, ...]) -> float:
-        return needs.bytes_of_step(patch=patch, batch=batch)
-
-    chosen = patch
-    while config.patch is None and there is not None and needed(chosen) > memory.USABLE_PART * there:
-        smaller = smaller_patch(chosen, network)
-        if smaller is None:
-            break
-        chosen = smaller
-    size = "an unknown amount" if there is None else f"{there / 1e9:.1f} GB"
-    told = f"memory: a step needs about {needed(chosen) / 1e9:.2f} GB of {size}"
-    return chosen, told if chosen == patch else f"{told}, so the patch is {chosen} instead of {patch}"
 
 
 def _why_spacing(measured: Fingerprint, spacing: tuple[float, float, float]) -> str:
@@ -185,16 +166,28 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
     )
     new = [name for name in structures.values() if name not in base.names.values()]
     class_weights, weights_reason = choose_class_weights(config, measured, new)
-    sizes = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
+    channels = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
+    network = base.network.model_copy(update=channels)
+    sizes = fit_memory(config, inference.window, network)
+    if sizes.patch != inference.window:
+        inference = inference.model_copy(update={"window": sizes.patch})
     return Plan(
-        network=base.network.model_copy(update=sizes),
+        network=network,
         labels=labels,
         preprocessing=preprocessing,
         inference=inference,
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True),
-        reasons=("network and preparation: the base model's", *offset_reasons, *reasons, weights_reason),
+        micro_batches=sizes.micro_batches,
+        reasons=(
+            "network and preparation: the base model's",
+            *offset_reasons,
+            *reasons,
+            *sizes.reasons,
+            weights_reason,
+        ),
+        warnings=sizes.warnings,
     )
 
 
@@ -315,33 +308,3 @@ def choose_patch(
         # Normalisation needs more than one voxel at the network's deepest level.
         window = (2 * divisor, *window[1:])
     return window, f"patch {window}: the median image in multiples of {divisor}, at most {budget} voxels"
-
-
-def smaller_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...] | None:
-    """The patch with its longest sides halved, or None if it cannot be smaller."""
-    divisor, longest = network.divisor, max(patch)
-    if longest // 2 <= divisor:
-        return None
-    halved = [side if side < longest else math.ceil(side / 2 / divisor) * divisor for side in patch]
-    return check_patch(tuple(halved), network)
-
-
-def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:
-    """The patch, if the network can take it."""
-    asked = ",".join(map(str, patch))
-    if len(patch) != network.dims:
-        msg = f"patch {asked} has {len(patch)} number(s), but a {network.dims}D network needs {network.dims}."
-        raise InputError(msg)
-    if any(side < 1 or side % network.divisor for side in patch):
-        nearest = ",".join(str(max(1, round(side / network.divisor)) * network.divisor) for side in patch)
-        msg = (
-            f"patch {asked} does not fit {network.name}: every side must be a multiple of {network.divisor}, such as "
-            f"{nearest}."
-        )
-        raise InputError(msg)
-    if max(patch) <= network.divisor:
-        msg = (
-            f"patch {patch} is too small: one side must have at least {2 * network.divisor} voxels for {network.name}."
-        )
-        raise InputError(msg)
-    return patch

@@ -28,7 +28,7 @@ from HQCSegmentLib.training.judging import judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
-from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch, smaller_patch
+from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
 from HQCSegmentLib.training.preparing import (
     JudgedCase,
     content_hash,
@@ -38,6 +38,7 @@ from HQCSegmentLib.training.preparing import (
 )
 from HQCSegmentLib.training.record import check_same_run, recorded_plan, run_settings, write_record
 from HQCSegmentLib.training.result import Run
+from HQCSegmentLib.training.sizes import smaller_patch
 from HQCSegmentLib.training.start import make_network
 from HQCSegmentLib.training.team import Team
 
@@ -154,6 +155,8 @@ def finetune(
         run = Run(plan, config, parts, measured, base_weights, trained, method, network, judged, out, log, team)
         if not parts.held_out and config.folds is None:
             log.emit("warning", message=NOTHING_HELD_OUT)
+        for warning in plan.warnings:
+            log.emit("warning", message=warning)
         if kept.folder is not None:
             log.emit("cache", found=kept.found, made=kept.made, bytes=kept.size())
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
@@ -250,7 +253,7 @@ def make_loop(
     if plan.class_weights == "rare":
         weights = rare_weights(source.voxels_per_output(plan.network.out_channels)).to(team.device)
     loss = make_loss(config.loss, weights=weights)
-    return Loop(network, source, loss, config, plan.learning_rate, plan.steps, plan.checks, team, checkpoints, log)
+    return Loop(network, source, loss, config, plan, team, checkpoints, log)
 
 
 def measure_speed(

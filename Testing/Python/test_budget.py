@@ -19,7 +19,8 @@ from HQCSegmentLib.training import run as runs
 from HQCSegmentLib.training.budget import FEWEST_STEPS, Sizes, Speed, cap, fit, seconds_of, take_over
 from HQCSegmentLib.training.config import BUDGET_SECONDS
 from HQCSegmentLib.training.outlook import left_out, outlook
-from HQCSegmentLib.training.plan import Plan, smaller_patch
+from HQCSegmentLib.training.plan import Plan
+from HQCSegmentLib.training.sizes import smaller_patch
 
 
 def plan_of(preset: str) -> Plan:

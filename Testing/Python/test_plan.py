@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from HQCSegmentLib.cohort import Fingerprint, LabelledCase, fingerprint
 from HQCSegmentLib.imaging import Image
+from HQCSegmentLib.networks import specify
 from HQCSegmentLib.training import TrainConfig, memory
-from HQCSegmentLib.training.plan import choose_class_weights, plan_from_scratch
+from HQCSegmentLib.training.plan import Plan, choose_class_weights, plan_from_scratch
 
 
 def measured(*spacings: tuple[float, float, float], shape: tuple[int, int, int] = (40, 40, 24)) -> Fingerprint:
@@ -35,15 +38,49 @@ def test_far_coarser_slices_are_worked_on_at_the_spacing_of_the_finer_images():
     assert measured((1, 1, 2), (1, 1, 2.5), (1, 1, 2.5)).spacing() == (1, 1, 2.5)
 
 
-def test_a_patch_that_does_not_fit_into_memory_is_made_smaller_unless_asked_for(monkeypatch: pytest.MonkeyPatch):
-    cohort = measured((1, 1, 1), shape=(64, 64, 64))
-    usual = plan_from_scratch(TrainConfig(device="cpu"), cohort, {1: "GTV"}).inference.window
-    monkeypatch.setattr(memory, "bytes_of_device", lambda _: 150e6)
-    plan = plan_from_scratch(TrainConfig(device="cpu"), cohort, {1: "GTV"})
-    assert np.prod(plan.inference.window) < np.prod(usual)
-    assert any(f"so the patch is {plan.inference.window} instead of {usual}" in reason for reason in plan.reasons)
-    asked = plan_from_scratch(TrainConfig(device="cpu", patch=usual), cohort, {1: "GTV"})
-    assert asked.inference.window == usual
+class TestMemory:
+    """What goes through the network at once is cut to what the device can hold."""
+
+    @pytest.fixture
+    def plan(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+        cohort = measured((1, 1, 1), shape=(64, 64, 64))
+
+        def make(device_bytes: float, **settings: object) -> Plan:
+            monkeypatch.setattr(memory, "bytes_of_device", lambda _: device_bytes)
+            return plan_from_scratch(TrainConfig(device="cpu", **settings), cohort, {1: "GTV"})
+
+        return make
+
+    @pytest.fixture
+    def one_patch(self) -> float:
+        """Bytes that a device needs for a step of one patch."""
+        network = specify("unet", dims=3, preset="small", in_channels=1, out_channels=2)
+        return memory.footprint(network).bytes_of_step(patch=(64, 64, 64), batch=1) / memory.USABLE_PART
+
+    def test_where_all_fits_the_patches_of_a_step_go_through_together(self, plan: Callable[..., Plan]):
+        usual = plan(1e12)
+        assert (usual.inference.window, usual.micro_batches, usual.warnings) == ((64, 64, 64), 1, ())
+
+    def test_first_they_go_one_after_the_other(self, plan: Callable[..., Plan], one_patch: float):
+        tight = plan(1.1 * one_patch)
+        assert (tight.inference.window, tight.micro_batches) == ((64, 64, 64), 2)
+        assert any("go through the network in 2 parts, to fit into memory" in reason for reason in tight.reasons)
+        assert plan(2.0 * one_patch, batch=5).micro_batches == 3
+
+    def test_then_the_patch_is_made_smaller(self, plan: Callable[..., Plan], one_patch: float):
+        small = plan(0.6 * one_patch)
+        window = small.inference.window
+        assert np.prod(window) < 64**3
+        assert any(f"so the patch is {window} instead of (64, 64, 64)" in reason for reason in small.reasons)
+
+    @pytest.mark.parametrize(
+        "asked", [{"patch": (64, 64, 64), "micro_batches": 1}, {"patch": (64, 64, 64), "batch": 1}]
+    )
+    def test_what_was_asked_for_stays_with_a_warning(self, plan: Callable[..., Plan], one_patch: float, asked: dict):
+        kept = plan(0.5 * one_patch, **asked)
+        assert (kept.inference.window, kept.micro_batches) == ((64, 64, 64), 1)
+        (warning,) = kept.warnings
+        assert "ask for a smaller patch, more micro-batches or a smaller network" in warning
 
 
 def test_how_much_of_an_image_a_structure_fills_is_measured():

@@ -1,0 +1,107 @@
+"""What goes through the network at once: patches that it can take, and that fit into the device's memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.networks import NetworkSpec
+from HQCSegmentLib.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class StepSizes:
+    """What goes through the network at once, chosen to fit into the device's memory.
+
+    Attributes:
+        patch: Voxels along R, A, S.
+        micro_batches: Parts of a step's patches.
+        reasons: Why, in words.
+        warnings: What will not fit, and what to do.
+    """
+
+    patch: tuple[int, ...]
+    micro_batches: int
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def fit_memory(config: TrainConfig, patch: tuple[int, ...], network: NetworkSpec) -> StepSizes:
+    """Sizes of a step that fits into the device's memory.
+
+    Patches go through the network in several parts first, which changes time but, without batch normalisation, not what
+    is learned; where a single one is still too large, it is made smaller. What the user asked for stays as it is, with a
+    warning where it does not fit.
+    """
+    from HQCSegmentLib.devices import choose_device
+    from HQCSegmentLib.training import memory
+
+    there = memory.bytes_of_device(choose_device(config.device))
+    needs = memory.footprint(network)
+    patches = [patch] if config.patch is not None else list(smaller_patches(patch, network))
+    numbers = range(1, config.batch + 1) if config.micro_batches is None else [config.micro_batches]
+
+    def needed(patch: tuple[int, ...], parts: int) -> float:
+        return needs.bytes_of_step(patch=patch, batch=math.ceil(config.batch / parts))
+
+    def fits(patch: tuple[int, ...], parts: int) -> bool:
+        return there is None or needed(patch, parts) <= memory.USABLE_PART * there
+
+    choices = [(smaller, parts) for smaller in patches for parts in numbers]
+    chosen, parts = next((choice for choice in choices if fits(*choice)), choices[-1])
+    size = "an unknown amount" if there is None else f"{there / 1e9:.1f} GB"
+    told = f"memory: a step needs about {needed(chosen, parts) / 1e9:.2f} GB of {size}"
+    if chosen != patch:
+        told += f", so the patch is {chosen} instead of {patch}"
+    batch = f"batch {config.batch}: as asked, or 2 by default"
+    if parts > 1:
+        why = "as asked" if config.micro_batches is not None else "to fit into memory"
+        batch += f"; the patches go through the network in {parts} parts, {why}"
+    warnings: tuple[str, ...] = ()
+    if not fits(chosen, parts):
+        warnings = (
+            f"a training step needs about {needed(chosen, parts) / 1e9:.2f} GB, more than the "
+            f"{memory.USABLE_PART:.0%} of {size} that should be used: it may fail or be slow; ask for a smaller patch, "
+            "more micro-batches or a smaller network.",
+        )
+    return StepSizes(chosen, parts, (told, batch), warnings)
+
+
+def smaller_patches(patch: tuple[int, ...], network: NetworkSpec) -> Iterator[tuple[int, ...]]:
+    """The patch, and ever smaller ones."""
+    smaller: tuple[int, ...] | None = patch
+    while smaller is not None:
+        yield smaller
+        smaller = smaller_patch(smaller, network)
+
+
+def smaller_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...] | None:
+    """The patch with its longest sides halved, or None if it cannot be smaller."""
+    divisor, longest = network.divisor, max(patch)
+    if longest // 2 <= divisor:
+        return None
+    halved = [side if side < longest else math.ceil(side / 2 / divisor) * divisor for side in patch]
+    return check_patch(tuple(halved), network)
+
+
+def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:
+    """The patch, if the network can take it."""
+    asked = ",".join(map(str, patch))
+    if len(patch) != network.dims:
+        msg = f"patch {asked} has {len(patch)} number(s), but a {network.dims}D network needs {network.dims}."
+        raise InputError(msg)
+    if any(side < 1 or side % network.divisor for side in patch):
+        nearest = ",".join(str(max(1, round(side / network.divisor)) * network.divisor) for side in patch)
+        msg = (
+            f"patch {asked} does not fit {network.name}: every side must be a multiple of {network.divisor}, such as "
+            f"{nearest}."
+        )
+        raise InputError(msg)
+    if max(patch) <= network.divisor:
+        msg = (
+            f"patch {patch} is too small: one side must have at least {2 * network.divisor} voxels for {network.name}."
+        )
+        raise InputError(msg)
+    return patch
