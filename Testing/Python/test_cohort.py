@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from small_volumes import AFFINE, SHAPE, image, label
 
 from HQCSegmentLib.cohort import Case, Cohort, check, fingerprint, split
 from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
@@ -18,21 +19,6 @@ from HQCSegmentLib.demo.cohort import write_cohort
 from HQCSegmentLib.demo.hospital import HOSPITAL_A
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import read_image, write_array
-
-AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
-SHAPE = (8, 9, 10)
-
-
-def image(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(100, 10, SHAPE).astype(np.float32)
-
-
-def label(*values: int) -> np.ndarray:
-    """A slab for each value."""
-    array = np.zeros(SHAPE, np.uint8)
-    for place, value in enumerate(values):
-        array[2 * place : 2 * place + 2, 2:7, 2:7] = value
-    return array
 
 
 def images_and_labels(folder: Path, *, names: object = None, cases: tuple[str, ...] = ("anna", "bert")) -> Path:

@@ -8,26 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_volumes import AFFINE, image, label
 
 from HQCSegmentLib.cohort import Cohort
 from HQCSegmentLib.demo.cohort import write_cohort
 from HQCSegmentLib.demo.hospital import HOSPITAL_A
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import write_array
-
-AFFINE = np.diag([0.8, 0.8, 3.0, 1.0])
-SHAPE = (10, 9, 8)
-
-
-def image(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(40, 100, SHAPE).astype(np.int16)
-
-
-def label(*values: int) -> np.ndarray:
-    array = np.zeros(SHAPE, np.uint8)
-    for place, value in enumerate(values):
-        array[2 * place : 2 * place + 2, 2:7, 2:7] = value
-    return array
 
 
 def kits(folder: Path, *values: tuple[int, ...]) -> Path:
