@@ -31,9 +31,9 @@ class StepSizes:
 def fit_memory(config: TrainConfig, patch: tuple[int, ...], network: NetworkSpec) -> StepSizes:
     """Sizes of a step that fits into the device's memory.
 
-    Patches go through the network in several parts first, which changes time but, without batch normalisation, not what
-    is learned; where a single one is still too large, it is made smaller. What the user asked for stays as it is, with a
-    warning where it does not fit.
+    Patches go through the network in several parts first, which changes time but, without batch normalisation, not
+    what is learned; where a single one is still too large, it is made smaller. What the user asked for stays as it is,
+    with a warning where it does not fit.
     """
     from HQCSegmentLib.devices import choose_device
     from HQCSegmentLib.training import memory
