@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import InputError
+from HQCSegmentSlicer.steps import Steps, in_thread
 
 INSTANCE_UIDS = "DICOM.instanceUIDs"
 """Attribute in which Slicer's DICOM module notes the slices that a volume was loaded from."""
@@ -25,8 +27,8 @@ def series_files(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[Path, ...
     return files if all(file.is_file() for file in files) else ()
 
 
-def series_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode, own: Path) -> Path:
-    """Folder `own` with nothing but the slices that a volume was loaded from, by hard links where the disk has them.
+def series_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode, own: Path) -> Steps[Path]:
+    """Steps to a folder `own` with nothing but the slices that a volume was loaded from.
 
     Raises:
         InputError: if the volume was not loaded from DICOM or its files are gone.
@@ -39,6 +41,12 @@ def series_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode, own: Path) -> 
                 "the folder of the series."
             ).format(name=volume_node.GetName())
         )
+    yield from in_thread(_gather, files, own)
+    return own
+
+
+def _gather(files: Sequence[Path], own: Path) -> None:
+    """Put files into a folder, by hard links where the disk has them."""
     own.mkdir(parents=True)
     for number, file in enumerate(files):
         copy = own / f"{number:05d}.dcm"
@@ -46,4 +54,3 @@ def series_of_volume(volume_node: slicer.vtkMRMLScalarVolumeNode, own: Path) -> 
             os.link(file, copy)
         except OSError:
             shutil.copyfile(file, copy)
-    return own

@@ -29,6 +29,18 @@ def image_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> Image:
     transform. The node's name is left out on purpose, since it can hold a patient's name.
 
     Raises:
+        InputError: as `grid_of_volume_node`.
+    """
+    grid = grid_of_volume_node(node)
+    # Copied in Slicer's own order of memory; the other one would take ten times as long.
+    voxels = vtk_to_numpy(node.GetImageData().GetPointData().GetScalars()).reshape(grid.shape[::-1]).copy()
+    return Image(voxels.transpose(2, 1, 0), grid.affine, name="volume")
+
+
+def grid_of_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> Grid:
+    """Where the voxels of a scalar volume are in the world.
+
+    Raises:
         InputError: if the node is not one 3D scalar volume with voxels, belongs to a volume sequence, is
             under a non-linear transform, or its axes are not perpendicular.
     """
@@ -56,14 +68,7 @@ def image_from_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> Image:
     direction = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     if np.abs(direction.T @ direction - np.eye(3)).max() > SHEAR_TOLERANCE:
         raise InputError(_("The axes of {name} are not perpendicular: resample the volume first.").format(name=name))
-    # Copied in Slicer's own order of memory; the other one would take ten times as long.
-    voxels = vtk_to_numpy(scalars).reshape(node.GetImageData().GetDimensions()[::-1]).copy().transpose(2, 1, 0)
-    return Image(voxels, affine, name="volume")
-
-
-def grid_of_volume_node(node: slicer.vtkMRMLScalarVolumeNode) -> Grid:
-    """Where the voxels of a volume are in the world."""
-    return Grid(node.GetImageData().GetDimensions(), world_affine(node))
+    return Grid(node.GetImageData().GetDimensions(), affine)
 
 
 def add_volume(image: Image, *, name: str, scene: slicer.vtkMRMLScene | None = None) -> slicer.vtkMRMLScalarVolumeNode:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import slicer
@@ -221,3 +224,23 @@ def test_a_structure_set_of_overlapping_segments_refers_to_the_original_series(a
     uids = series.series.sop_instance_uids
     assert drawn == [set(uids[5:12]), set(uids[7:10])]
     assert written.PatientID == "HQC-PHANTOM-B01"
+
+
+def test_the_series_is_found_in_the_dicom_database_and_only_its_slices_are_used(application, tmp_path, monkeypatch):
+    files = {f"1.2.{number}": tmp_path / f"IM{number}" for number in range(3)}
+    for uid, file in files.items():
+        file.write_text(uid)
+    database = SimpleNamespace(fileForInstance=lambda uid: str(files[uid]))
+    monkeypatch.setattr(slicer, "dicomDatabase", database, raising=False)
+    volume = add_volume()
+    volume.SetAttribute("DICOM.instanceUIDs", "1.2.0 1.2.2")
+    node = add_segmentation(volume, {"Liver": box(start=2, stop=9)})
+    task = finish(structure_set_task(node, volume, tmp_path / "contours.dcm"))
+    series = Path(task.words[task.words.index("--series") + 1])
+    assert [file.read_text() for file in sorted(series.iterdir())] == ["1.2.0", "1.2.2"]
+    task.discard()
+    assert not series.exists()
+    assert all(file.is_file() for file in files.values())
+    files["1.2.2"].unlink()
+    with pytest.raises(InputError, match="The original DICOM series of CT is not known"):
+        finish(structure_set_task(node, volume, tmp_path / "contours.dcm"))

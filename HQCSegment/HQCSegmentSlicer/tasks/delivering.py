@@ -18,7 +18,7 @@ from HQCSegmentSlicer.segment_layers import SegmentLayers
 from HQCSegmentSlicer.segment_masks import read_segments, structure_of_segment
 from HQCSegmentSlicer.steps import Progress, Steps, in_thread
 from HQCSegmentSlicer.tasks.task import Outcome, Task, private_folder
-from HQCSegmentSlicer.volumes import image_from_volume_node
+from HQCSegmentSlicer.volumes import grid_of_volume_node
 
 DicomFormat = Literal["rtstruct", "seg"]
 
@@ -45,12 +45,12 @@ def structure_set_task(
     """
     if segmentation_node is None:
         raise InputError(_("Choose the segmentation to deliver."))
-    affine = image_from_volume_node(volume_node).affine
+    affine = grid_of_volume_node(volume_node).affine
     content = segmentation_node.GetSegmentation()
     if not content.GetNumberOfSegments():
         raise InputError(_("{name} has no segments.").format(name=segmentation_node.GetName()))
     with private_folder() as folder:
-        series = series_folder or series_of_volume(volume_node, folder / "series")
+        series = series_folder or (yield from series_of_volume(volume_node, folder / "series"))
         yield Progress(0, 2)
         layers = yield from read_segments(segmentation_node, volume_node)
         segments = [content.GetSegment(key) for key in content.GetSegmentIDs()]
@@ -102,7 +102,7 @@ def evaluation_task(
     """
     if segmentation_node is None or reference_node is None:
         raise InputError(_("Choose the segmentation and the reference that it is compared with."))
-    affine = image_from_volume_node(volume_node).affine
+    affine = grid_of_volume_node(volume_node).affine
     both = (segmentation_node, reference_node)
     wanted, there = ([content.GetSegment(key).GetName() for key in content.GetSegmentIDs()]
                      for content in (node.GetSegmentation() for node in both))  # fmt: skip
