@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from HQCSegmentLib.inference.config import SegmentConfig
@@ -17,19 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentConfig", "modality_of", "open_image", "predict", "segment", "winning_outputs"]
 
-_MODULES = {
-    "modality_of": "inputs",
-    "open_image": "inputs",
-    "segment": "segment",
-    "winning_outputs": "segment",
-    "predict": "sliding_window",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    found = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = found  # in place of the module `segment`, which the import has put there
-    return found
+    from HQCSegmentLib.inference.inputs import modality_of, open_image
+    from HQCSegmentLib.inference.segment import segment, winning_outputs
+    from HQCSegmentLib.inference.sliding_window import predict
+
+    # All at once: the import of a module `segment` has put the module where the function belongs.
+    found = {one.__name__: one for one in (modality_of, open_image, segment, winning_outputs, predict)}
+    globals().update(found)
+    return found[name]

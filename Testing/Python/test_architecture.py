@@ -146,3 +146,15 @@ def test_help_of_the_command_loads_nothing_heavy():
         "try:\n    main()\nexcept SystemExit:\n    pass"
     )
     assert loaded_after(call) == set()
+
+
+def test_what_the_panel_reads_of_settings_loads_nothing_heavy():
+    """Its fields are made in the process of the window."""
+    assert loaded_after(f"import {NAME}.training.config, {NAME}.cli.segment_options") == set()
+
+
+def test_segment_of_inference_is_the_function_whatever_was_imported_before():
+    call = (
+        f"from {NAME}.inference import winning_outputs\nfrom {NAME}.inference import segment\nassert callable(segment)"
+    )
+    assert "torch" in loaded_after(call)
