@@ -18,6 +18,7 @@ from HQCSegmentSlicer.dicom_source import series_of_volume
 from HQCSegmentSlicer.logic import Logic
 from HQCSegmentSlicer.models import structures_of_bundle
 from HQCSegmentSlicer.segment_masks import masks_from_segmentation_node
+from HQCSegmentSlicer.steps import finish
 from HQCSegmentSlicer.volumes import image_from_volume_node
 
 import HQCSegmentLib as hqc
@@ -111,7 +112,7 @@ SITUATIONS: dict[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
     "{name} is under a non-linear": non_linear,
     "{folder} is not a bundle": lambda folder, patch: structures_of_bundle(folder),
     "{path} is not the file that": changed_weights,
-    "The original DICOM series": lambda folder, patch: series_of_volume(volume(), folder / "series"),
+    "The original DICOM series": lambda folder, patch: finish(series_of_volume(volume(), folder / "series")),
     "{one} and {other}": unequal_names,
     "Two segments of": lambda folder, patch: masks_from_segmentation_node(segmentation("Liver", "Liver"), volume()),
     "{path} is a NIfTI-2 file": nifti_2,
