@@ -2,12 +2,13 @@
 
 from HQCSegmentLib.bundle.bundle import Bundle
 from HQCSegmentLib.bundle.ensembles import check_same, common_manifest, join
-from HQCSegmentLib.bundle.manifest import RESEARCH_USE, Inference, Manifest, TrainingSummary
+from HQCSegmentLib.bundle.manifest import RESEARCH_USE, Certainty, Inference, Manifest, TrainingSummary
 from HQCSegmentLib.bundle.postprocessing import PostProcessing
 
 __all__ = [
     "RESEARCH_USE",
     "Bundle",
+    "Certainty",
     "Inference",
     "Manifest",
     "PostProcessing",

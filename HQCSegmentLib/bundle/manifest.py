@@ -25,6 +25,16 @@ class Inference(BaseModel):
     overlap: float = Field(default=0.5, ge=0, lt=1, description="part of a window shared with its neighbour")
 
 
+class Certainty(BaseModel):
+    """How sure a network is of a structure on cases that it was not trained on, and how right it is there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cases: int = Field(ge=1, description="held-out cases, of all folds where there are folds")
+    expected: float = Field(gt=0, description="mean of the Dice that the network's probabilities let expect")
+    dice: float = Field(description="mean Dice")
+
+
 class TrainingSummary(BaseModel):
     """How the model came about; case counts only, no case names."""
 
@@ -41,7 +51,15 @@ class TrainingSummary(BaseModel):
     base_weights_sha256: str | None = Field(default=None, description="SHA-256 of the base model's weights")
     held_out_dice: dict[str, float] = Field(
         default_factory=dict,
-        description="mean Dice per structure on held-out cases; empty if none were held out",
+        description="mean Dice per structure on held-out cases, without post-processing; empty if none were held out",
+    )
+    postprocessing_gain: dict[str, float] = Field(
+        default_factory=dict,
+        description="what post-processing adds to a structure's mean Dice on the cases that it was chosen by (held-out "
+        "cases, or those of all folds), each case judged with the steps that the others chose",
+    )
+    certainty: dict[str, Certainty] = Field(
+        default_factory=dict, description="how far each structure's own certainty may be believed"
     )
 
 

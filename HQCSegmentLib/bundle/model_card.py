@@ -47,6 +47,7 @@ def model_card(manifest: Manifest) -> str:
             "## How it was made",
             "",
             *made,
+            *([f"- {described}"] if (described := describe_postprocessing(manifest)) else []),
             f"- Written by HQCSegment {manifest.software}.",
             "",
             "## What to know before use",
@@ -55,6 +56,21 @@ def model_card(manifest: Manifest) -> str:
             "- Every contour must be checked and corrected by a qualified person before it is used for anything.",
             "",
         ]
+    )
+
+
+def describe_postprocessing(manifest: Manifest) -> str:
+    """What is done after the network, by which cases it was chosen, and what it adds; empty if nothing is done."""
+    if not manifest.postprocessing:
+        return ""
+    gain = manifest.training.postprocessing_gain
+    told = ", ".join(f"{name} ({gain[name]:+.3f})" if name in gain else name for name in manifest.postprocessing)
+    if not gain:
+        return f"Post-processing is done for {told}."
+    cases = "the held-out cases" if manifest.training.held_out_dice else "the held-out cases of all folds"
+    return (
+        f"Post-processing is done for {told}. It was chosen by {cases}, and all Dice told here are without it; in "
+        "brackets what it adds where each case gets the steps that the others chose."
     )
 
 

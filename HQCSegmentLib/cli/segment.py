@@ -44,9 +44,7 @@ def segment(
         list[OutputFormat] | None, typer.Option("--format", help="May be given several times (default: nifti).")
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
-    fast: Annotated[
-        bool, typer.Option("--fast", help="Windows overlap less, and of a CT only the body is looked at.")
-    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Windows overlap less: about half of the time.")] = False,
     best: Annotated[
         bool,
         typer.Option(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from HQCSegmentLib.bundle import Manifest
+from HQCSegmentLib.bundle.model_card import describe_postprocessing
 from HQCSegmentLib.evaluation.held_out import read_held_out
 from HQCSegmentLib.evaluation.pictures import data_url, learning_curve, rank_curves
 from HQCSegmentLib.evaluation.templates import render
@@ -42,6 +43,7 @@ def write_training_report(run: Path, manifest: Manifest) -> None:
         cases=pictures,
         folds=_fold_courses(run) if folds else [],
         outlook=next((event["message"] for event in reversed(events) if event["event"] == "outlook"), ""),
+        postprocessing=describe_postprocessing(manifest),
         warnings=list(dict.fromkeys(event["message"] for event in events if event["event"] == "warning")),
         curve=_course(events) if any(event["event"] == "progress" for event in events) else None,
         reasons=settings["plan"]["reasons"],

@@ -25,8 +25,8 @@ class Segmentation:
         name: Alias of the case.
         series: The DICOM image series it refers to, where there is one.
         warnings: Sentences about why this result may be wrong.
-        confidence: For each structure by name, the Dice that the network's own probabilities let expect; 0 where the
-            structure was not found. Empty where nothing is known.
+        confidence: For each structure by name, the Dice that the network's own probabilities let expect, lowered
+            where the image or the structure is unlike training; 0 where it was not found. Empty where nothing is known.
         agreement: For each structure by name, Dice between several predictions (mirrored images, an ensemble); empty
             where there was one.
         leads: How far the score of each voxel's label is ahead of the next one, float16, axes (i, j, k): where it falls

@@ -19,8 +19,8 @@ class SegmentConfig(BaseModel):
     )
     quality: Quality = Field(
         default="standard",
-        description="fast: windows overlap less, and of a CT only the body is looked at; best: the image is looked at "
-        "mirrored too, where the model was trained so (train --flips) and structures allow it",
+        description="fast: windows overlap less; best: the image is looked at mirrored too, where the model was "
+        "trained so (train --flips) and structures allow it",
     )
     contours: Literal["label", "probability"] = Field(
         default="label",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -17,14 +18,19 @@ MEMORY_PART = 0.7
 MOST_WINDOWS = 16
 """More windows at a time make no GPU faster."""
 
+MOST_VOXELS_OF_A_PAIR = 80**3
+"""Voxels of a window up to which a CPU scores two at a time; two larger ones take more memory than they save time."""
+
 
 @dataclass
 class NetworkScorer:
     """Scores of windows by a network; on a GPU in half precision (automatic mixed precision).
 
-    On the CPU windows are scored one by one, since a batch rounds differently: so a result does not depend on how
-    windows are grouped. On a GPU a batch that does not fit is halved, and if one window alone does not fit, the network
-    goes on on the CPU; each is said once in `warnings`.
+    On the CPU windows are always scored in pairs (large ones one by one): PyTorch computes many layers of a single
+    small window without oneDNN, which takes two to three times as long (Docs/inference.md). A batch rounds otherwise
+    than a single window, but a pair as any other pair: a result does not depend on how windows are grouped. On a GPU a
+    batch that does not fit is halved, and if one window alone does not fit, the network goes on on the CPU; each is
+    said once in `warnings`.
 
     Attributes:
         network: In evaluation mode, on the device to work on.
@@ -47,10 +53,12 @@ class NetworkScorer:
         Raises:
             WorkError: if a single window does not fit into the computer's memory.
         """
-        at_a_time = len(windows) if self.device.type != "cpu" else 1
+        at_a_time = len(windows) if self.device.type != "cpu" else self._on_cpu(windows.shape[2:])
         while True:
             try:
-                return torch.cat([self._score(part) for part in windows.split(at_a_time)])
+                parts = [self._part(part, at_a_time) for part in windows.split(at_a_time)]
+                # Joining one would copy it.
+                return parts[0] if len(parts) == 1 else torch.cat(parts)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -58,9 +66,9 @@ class NetworkScorer:
             at_a_time = self._make_room(at_a_time)
 
     def windows_at_a_time(self, window: tuple[int, ...], channels: int) -> int:
-        """Windows that fit into the free memory of a GPU, found by scoring one; 1 on the CPU."""
+        """Windows that fit into the free memory of a GPU, found by scoring one; 1 or 2 on the CPU."""
         if self.device.type != "cuda":
-            return 1
+            return self._on_cpu(window) if self.device.type == "cpu" else 1
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
@@ -68,6 +76,16 @@ class NetworkScorer:
         needed = torch.cuda.max_memory_allocated(self.device) - before
         free, _ = torch.cuda.mem_get_info(self.device)
         return number_that_fits(needed=needed, free=free)
+
+    @staticmethod
+    def _on_cpu(window: tuple[int, ...]) -> int:
+        return 2 if math.prod(window) <= MOST_VOXELS_OF_A_PAIR else 1
+
+    def _part(self, windows: Tensor, at_a_time: int) -> Tensor:
+        if self.device.type == "cpu" and len(windows) < at_a_time:
+            # A single window is paired with itself, so that it is rounded as in any other pair.
+            return self._score(torch.cat([windows, windows]))[:1]
+        return self._score(windows)
 
     def _score(self, windows: Tensor) -> Tensor:
         device = self.device

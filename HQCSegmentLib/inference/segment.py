@@ -13,14 +13,14 @@ from HQCSegmentLib.bundle import Bundle, check_same
 from HQCSegmentLib.cohort import LabelMap, Prepared, prepare, restore_planes
 from HQCSegmentLib.devices import choose_device
 from HQCSegmentLib.imaging import Segmentation
-from HQCSegmentLib.inference.body import body_box, with_surroundings
+from HQCSegmentLib.inference.body import at_least, body_box, with_surroundings
 from HQCSegmentLib.inference.confidence import ExpectedDice
 from HQCSegmentLib.inference.config import SegmentConfig
 from HQCSegmentLib.inference.engines import compiled_scorer
 from HQCSegmentLib.inference.inputs import Input, modality_of, open_image
 from HQCSegmentLib.inference.members import Average, Mirrored, Scorer, mirrored_outputs
 from HQCSegmentLib.inference.memory import reusing_memory
-from HQCSegmentLib.inference.plausibility import image_doubts, result_doubts, uncertainty_doubts
+from HQCSegmentLib.inference.plausibility import calibrated, image_doubts, lowered, result_doubts, uncertainty_doubts
 from HQCSegmentLib.inference.postprocessing import postprocess
 from HQCSegmentLib.inference.scorer import NetworkScorer
 from HQCSegmentLib.inference.sliding_window import Progress, planes
@@ -72,7 +72,7 @@ def segment(
         window=manifest.inference.window,
         overlap=min(FAST_OVERLAP, usual) if config.quality == "fast" else usual,
         window_batch=members.windows_at_a_time(manifest.inference.window, len(manifest.preprocessing.channels)),
-        within=body_box(image, manifest) if config.quality == "fast" else None,
+        within=body_box(image, manifest.fingerprint.channels[0], spacing=manifest.preprocessing.spacing),
         expected=expected,
         leads=leads,
         on_progress=on_progress,
@@ -84,17 +84,25 @@ def segment(
             array, structures=manifest.labels, settings=manifest.postprocessing, spacing=image.grid.spacing
         )
     names = [structure.name for structure in manifest.labels]
-    confidence = dict(zip(names, expected.dice()[1:], strict=True))
+    certainty = manifest.training.certainty
+    expectation = calibrated(dict(zip(names, expected.dice()[1:], strict=True)), certainty)
     agreement = dict(zip(names, (members.average.agreement() or [])[1:], strict=False))
     doubts = [
-        *notes,
-        *members.warnings,
         *image_doubts(image, manifest),
         *result_doubts(image, array, manifest.labels, manifest),
-        *uncertainty_doubts(confidence, agreement),
+        *uncertainty_doubts(expectation, agreement, certainty),
     ]
+    sentences = (*notes, *members.warnings, *(doubt.sentence for doubt in doubts))
     return Segmentation(
-        array, image.affine, manifest.labels, image.name, image.series, tuple(doubts), confidence, agreement, leads
+        array,
+        image.affine,
+        manifest.labels,
+        image.name,
+        image.series,
+        sentences,
+        lowered(expectation, doubts),
+        agreement,
+        leads,
     )
 
 
@@ -104,9 +112,14 @@ def winning_outputs(
     *,
     window: tuple[int, ...],
     overlap: float,
+    within: Box | None = None,
+    expected: ExpectedDice | None = None,
     on_progress: Progress | None = None,
 ) -> LabelMap:
-    """Index of the output with the highest score at each voxel of the image as it came, (i, j, k), 0 background."""
+    """Index of the output with the highest score at each voxel of the image as it came, (i, j, k), 0 background.
+
+    Outside of `within`, a part of the prepared grid, all is background. `expected` adds up how sure the scores are.
+    """
     training = network.training
     network.eval()
     scorer = NetworkScorer(network)
@@ -117,6 +130,8 @@ def winning_outputs(
             window=window,
             overlap=overlap,
             window_batch=scorer.windows_at_a_time(window, len(prepared.array)),
+            within=within,
+            expected=expected,
             on_progress=on_progress,
         )
     finally:
@@ -136,12 +151,10 @@ def winners(
     leads: npt.NDArray[np.float16] | None = None,
     on_progress: Progress | None = None,
 ) -> LabelMap:
-    """As `winning_outputs`, with any scorer; `expected` adds up how sure the scores are, `leads` as `restore_planes`.
-
-    Outside of `within`, a part of the prepared grid, all is background.
-    """
+    """As `winning_outputs`, with any scorer; `leads` as `restore_planes` fills it."""
     volume = torch.from_numpy(prepared.array)
     if within is not None:
+        within = at_least(within, window, prepared.grid.shape)
         volume = volume[:, *(slice(low, high) for low, high in within)]
     _, first, second, third = volume.shape
     grid = WindowGrid.lay((first, second, third), window, overlap)

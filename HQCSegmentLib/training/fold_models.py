@@ -15,6 +15,7 @@ from HQCSegmentLib.evaluation.training_report import write_training_report
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog, OnEvent
+from HQCSegmentLib.training.out_of_fold import certainty_of_folds, chosen_postprocessing, read_predictions
 from HQCSegmentLib.training.outlook import outlook_of_run
 from HQCSegmentLib.training.record import CONTENTS
 from HQCSegmentLib.training.team import Team
@@ -72,6 +73,11 @@ def put_together(
         write_json(out / "splits.json", Split(training=tuple(cases), held_out=()).model_dump(mode="json"))
         members = [Bundle.open(folder / "bundle") for folder in folds]
         manifest = common_manifest(members, cases=len(cases), held_out_dice=dice)
+        choice = chosen_postprocessing(read_predictions(out), manifest.labels)
+        training = manifest.training.model_copy(
+            update={"postprocessing_gain": choice.gain, "certainty": certainty_of_folds(out)}
+        )
+        manifest = manifest.model_copy(update={"training": training, "postprocessing": choice.steps})
         if config.after_folds == "ensemble":
             bundle = join(members, manifest, out / "bundle")
         else:

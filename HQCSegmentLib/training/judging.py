@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
 
-from HQCSegmentLib.bundle import Inference, PostProcessing
+from HQCSegmentLib.bundle import Certainty, Inference
 from HQCSegmentLib.cohort import LabelMap
 from HQCSegmentLib.evaluation.metrics import compare_masks, dice_per_structure
-from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.inference import winning_outputs
-from HQCSegmentLib.inference.postprocessing import Prediction, choose_postprocessing
+from HQCSegmentLib.inference.confidence import ExpectedDice
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
-
-CASES_TO_CHOOSE_BY = 3
-"""Held-out cases from which post-processing is chosen; what helps one or two may be chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +26,14 @@ class Judgement:
         dice: Of each drawn structure.
         surface_dice: Of each drawn structure, at `evaluation.metrics.TOLERANCE_MM`; empty if not asked for.
         prediction: Output indices on the image's own grid, (i, j, k).
+        expected: The Dice that the network's probabilities let expect, of each drawn structure; empty if not asked for.
     """
 
     case: str
     dice: dict[str, float]
     surface_dice: dict[str, float]
     prediction: LabelMap
+    expected: dict[str, float] = field(default_factory=dict)
 
 
 def judge(
@@ -48,14 +46,22 @@ def judge(
         cases: Held-out cases.
         inference: How the network is slid over an image.
         team: The processes of the run.
-        surface: Also measure the surface Dice, which takes longer.
+        surface: Also measure the surface Dice and how sure the network is, which takes longer.
     """
     return team.collect([judge_one(network, case, inference, surface=surface) for case in team.share(cases)])
 
 
 def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, surface: bool = False) -> Judgement:
     """As `judge`, for one case."""
-    winner = winning_outputs(network, case.prepared, window=inference.window, overlap=inference.overlap)
+    certainty = ExpectedDice() if surface else None
+    winner = winning_outputs(
+        network,
+        case.prepared,
+        window=inference.window,
+        overlap=inference.overlap,
+        within=case.within,
+        expected=certainty,
+    )
     dice = dice_per_structure(winner, case.reference, case.known)
     surfaces = {
         name: compare_masks(
@@ -63,7 +69,24 @@ def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, sur
         ).surface_dice
         for value, name in (case.known.items() if surface else ())
     }
-    return Judgement(case.name, dice, surfaces, winner)
+    expected = certainty.dice() if certainty else []
+    return Judgement(
+        case.name, dice, surfaces, winner, {name: expected[value] for value, name in case.known.items() if expected}
+    )
+
+
+def certainty_of(found: Sequence[Judgement]) -> dict[str, Certainty]:
+    """How sure the network is of each structure, beside how right it is; without those that were found nowhere."""
+    names = dict.fromkeys(name for case in found for name in case.expected)
+    pairs = {
+        name: [(case.expected[name], case.dice[name]) for case in found if name in case.expected] for name in names
+    }
+    means = {name: np.mean(values, axis=0) for name, values in pairs.items()}
+    return {
+        name: Certainty(cases=len(pairs[name]), expected=round(float(expected), 5), dice=round(float(dice), 5))
+        for name, (expected, dice) in means.items()
+        if expected > 1e-3
+    }
 
 
 def mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -73,24 +96,3 @@ def mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, value in case.items():
             values.setdefault(name, []).append(value)
     return {name: round(float(np.mean(found)), 5) for name, found in values.items()}
-
-
-def chosen_postprocessing(
-    found: Sequence[Judgement], cases: Sequence[JudgedCase], labels: Sequence[Structure]
-) -> dict[str, PostProcessing]:
-    """Post-processing that raises the Dice of the judged cases; none where these are too few to tell."""
-    if len(found) < CASES_TO_CHOOSE_BY:
-        return {}
-    by_name = {case.name: case for case in cases}
-    # Predictions hold the network's outputs, not the values of the labels.
-    outputs = [structure.model_copy(update={"value": index}) for index, structure in enumerate(labels, start=1)]
-    predictions = [
-        Prediction(
-            one.prediction,
-            by_name[one.case].reference,
-            frozenset(by_name[one.case].known),
-            by_name[one.case].prepared.source.spacing,
-        )
-        for one in found
-    ]
-    return choose_postprocessing(predictions, outputs)

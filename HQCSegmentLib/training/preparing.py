@@ -10,7 +10,10 @@ import numpy as np
 
 from HQCSegmentLib.cohort import LabelledCase, Prepared
 from HQCSegmentLib.cohort.cache import Cache
+from HQCSegmentLib.cohort.fingerprint import Intensities
 from HQCSegmentLib.imaging import Image, Structure
+from HQCSegmentLib.inference.body import body_box
+from HQCSegmentLib.inference.windows import Box
 from HQCSegmentLib.training.patches import TrainingCase
 from HQCSegmentLib.training.plan import Plan
 
@@ -25,6 +28,7 @@ class JudgedCase:
         prepared: What the network sees.
         reference: Output indices on the image's own grid, (i, j, k).
         known: Names of the drawn structures by output index.
+        within: Part of the prepared grid that is segmented, as `segment` takes it.
     """
 
     name: str
@@ -32,6 +36,7 @@ class JudgedCase:
     prepared: Prepared
     reference: np.ndarray
     known: dict[int, str]
+    within: Box | None
 
 
 def output_indices(structures: dict[int, str], labels: Sequence[Structure]) -> dict[int, int]:
@@ -56,11 +61,14 @@ def make_training_case(case: LabelledCase, plan: Plan, outputs: dict[int, int], 
     return TrainingCase.make(prepared.array, cache.prepare_label(relabel(case.label, outputs), prepared), known)
 
 
-def make_judged_case(case: LabelledCase, plan: Plan, outputs: dict[int, int], cache: Cache) -> JudgedCase:
-    """Prepare one held-out case."""
+def make_judged_case(
+    case: LabelledCase, plan: Plan, seen: Intensities, outputs: dict[int, int], cache: Cache
+) -> JudgedCase:
+    """Prepare one held-out case; `seen`: intensities of the first channel in training."""
     known = {outputs[value]: plan.labels[outputs[value] - 1].name for value in case.known}
     prepared = cache.prepare(case.image, plan.preprocessing)
-    return JudgedCase(case.image.name, case.image, prepared, relabel(case.label, outputs), known)
+    within = body_box(case.image, seen, spacing=plan.preprocessing.spacing)
+    return JudgedCase(case.image.name, case.image, prepared, relabel(case.label, outputs), known, within)
 
 
 def content_hash(case: LabelledCase) -> str:

@@ -15,9 +15,17 @@ from HQCSegmentLib.bundle import Bundle, TrainingSummary
 from HQCSegmentLib.cohort import Fingerprint, Split
 from HQCSegmentLib.evaluation.held_out import Compared, write_held_out
 from HQCSegmentLib.evaluation.training_report import write_training_report
+from HQCSegmentLib.inference.postprocessing import Choice
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog
-from HQCSegmentLib.training.judging import Judgement, chosen_postprocessing, judge, mean_scores
+from HQCSegmentLib.training.judging import Judgement, certainty_of, judge, mean_scores
+from HQCSegmentLib.training.out_of_fold import (
+    certainty_of_folds,
+    chosen_postprocessing,
+    predictions_of,
+    read_predictions,
+    write_predictions,
+)
 from HQCSegmentLib.training.outlook import outlook_of_run
 from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
@@ -73,6 +81,16 @@ class Run:
         if compared:
             write_held_out(self.out, compared, self.plan.labels)
 
+    def _postprocessing(self, found: Sequence[Judgement]) -> Choice:
+        """Steps chosen by the held-out cases; of a run with folds, by those of all folds, for the last model."""
+        if self.config.folds is None:
+            return chosen_postprocessing(predictions_of(found, self.held_out), self.plan.labels)
+        if not found:
+            return chosen_postprocessing(read_predictions(self.out), self.plan.labels)
+        if self.team.leads:
+            write_predictions(self.out, predictions_of(found, self.held_out))
+        return Choice({}, {})
+
     def finish(self, step: int) -> Bundle:
         """Merge what the method generates, judge, and write bundle and report.
 
@@ -93,6 +111,7 @@ class Run:
             self.log.emit(
                 "outlook", message=outlook_of_run(self.out, self.config, from_base=self.base_weights is not None)
             )
+        choice = self._postprocessing(found)
         summary = TrainingSummary(
             method=self.config.method,
             cases=len(self.parts.training),
@@ -104,6 +123,8 @@ class Run:
             mirrored=self.config.flips,
             base_weights_sha256=self.base_weights,
             held_out_dice=dice,
+            postprocessing_gain=choice.gain,
+            certainty=certainty_of(found) if found else certainty_of_folds(self.out),
         )
         manifest = {
             "software": HQCSegmentLib.__version__,
@@ -113,7 +134,7 @@ class Run:
             "inference": self.plan.inference,
             "fingerprint": self.measured,
             "training": summary,
-            "postprocessing": chosen_postprocessing(found, self.held_out, self.plan.labels),
+            "postprocessing": choice.steps,
         }
         if self.team.leads:
             Bundle.write(

@@ -117,7 +117,7 @@ def finetune(
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
-    judged = [make_judged_case(case, plan, outputs, kept) for case in held_out]
+    judged = [make_judged_case(case, plan, measured.channels[0], outputs, kept) for case in held_out]
     if config.steps is None and resume:
         plan = recorded_plan(out)
     elif config.steps is None and measured_in is not None:

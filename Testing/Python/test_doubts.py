@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import HQCSegmentLib as hqc
+from HQCSegmentLib.bundle import Certainty
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.inference import SegmentConfig
+from HQCSegmentLib.inference.plausibility import Doubt, calibrated, lowered, uncertainty_doubts
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
 
@@ -88,6 +91,29 @@ class TestUnlikeTraining:
         said = doubts(bundle, np.kron(array, np.ones((1, 1, 1))), AFFINE / 2 + np.diag([0, 0, 0, 0.5]))
         assert "in the training cases it has" in said
 
+    def test_another_contrast(self, bundle: hqc.Bundle, array):
+        assert "intensities are distributed otherwise than in every training image" in doubts(bundle, 120 - array)
+
+    def test_another_scale_of_an_mr_is_no_other_contrast(self, bundle: hqc.Bundle, array):
+        assert "distributed otherwise" not in doubts(bundle, 1.1 * array + 3)
+
+    def test_a_piece_far_off(self, bundle: hqc.Bundle, array):
+        with_a_piece = array.copy()
+        with_a_piece[1:3, 1:3, 1:3] = 120
+        said = doubts(bundle, with_a_piece)
+        assert "Cube is" in said
+        assert "look for pieces far off or missing" in said
+
+    def test_a_structure_unlike_its_surroundings_as_in_no_training_case(self, bundle: hqc.Bundle, array, tiny):
+        label = tiny.tiny_patient(11)[1]
+        said = doubts(bundle, np.where(label == 1, array - 25, array))
+        assert "Ball" in said
+        assert "deviations" in said
+
+    def test_what_is_unlike_training_lowers_the_confidence(self, bundle: hqc.Bundle, array):
+        usual, strange = (bundle.segment((one, AFFINE)).confidence["Cube"] for one in (array, 120 - array))
+        assert strange < 0.7 * usual
+
     def test_a_ct_that_is_not_in_hounsfield_units(self, tiny, tmp_path: Path):
         model = tiny.write_threshold_bundle(
             tmp_path / "model", names=("Body", "Bone"), above=(-300, 250), floor=-1000, spacing=(1, 1, 2)
@@ -99,7 +125,10 @@ class TestUnlikeTraining:
         assert "The image's lowest value is 24, but a CT like those of training holds air near -1000" in said
 
     def test_training_measures_them(self, tiny_bundle: Path):
-        assert set(hqc.Bundle.open(tiny_bundle).manifest.fingerprint.structures) == {"Ball", "Cube"}
+        manifest = hqc.Bundle.open(tiny_bundle).manifest
+        assert set(manifest.fingerprint.structures) == {"Ball", "Cube"}
+        assert len(manifest.fingerprint.channels[0].profiles) == manifest.training.cases
+        assert set(manifest.training.certainty) <= set(manifest.training.held_out_dice)
 
     def test_an_older_bundle_without_norms_is_not_compared(self, bundle: hqc.Bundle, tmp_path: Path, array):
         folder = Path(shutil.copytree(bundle.path, tmp_path / "model"))
@@ -108,6 +137,31 @@ class TestUnlikeTraining:
         del content["postprocessing"]
         (folder / "bundle.json").write_text(json.dumps(content))
         assert "is the image flipped?" not in doubts(hqc.Bundle.open(folder), array[::-1])
+
+
+class TestCalibration:
+    """On held-out cases a network that expected a Dice of 0.9 had 0.75."""
+
+    CERTAINTY: ClassVar = {"Ball": Certainty(cases=3, expected=0.9, dice=0.75)}
+
+    def test_confidence_is_what_it_was_worth_there(self):
+        found = calibrated({"Ball": 0.6, "Cube": 0.6}, self.CERTAINTY)
+        assert found == pytest.approx({"Ball": 0.5, "Cube": 0.6})
+        assert calibrated({"Ball": 0.9}, {"Ball": Certainty(cases=3, expected=0.5, dice=0.8)}) == {"Ball": 1.0}
+
+    def test_less_than_usual_is_doubted_and_the_usual_is_not(self):
+        (doubt,) = uncertainty_doubts({"Ball": 0.5, "Cube": 0.9}, {}, self.CERTAINTY)
+        assert doubt.sentence.endswith("a Dice of about 0.50 is expected; on held-out cases it was 0.75.")
+        assert not list(uncertainty_doubts({"Ball": 0.7}, {}, self.CERTAINTY))
+
+    def test_a_structure_that_the_model_is_weak_at_is_told(self):
+        (doubt,) = uncertainty_doubts({"Ball": 0.5}, {}, {"Ball": Certainty(cases=3, expected=0.9, dice=0.5)})
+        assert doubt.sentence == "Ball is weak in this model: on held-out cases its mean Dice was 0.50."
+
+
+def test_confidence_is_divided_by_the_largest_excess():
+    told = [Doubt("all", excess=1.5), Doubt("one", "Ball", 3.0), Doubt("less", "Ball", 2.0)]
+    assert lowered({"Ball": 0.9, "Cube": 0.6}, told) == pytest.approx({"Ball": 0.3, "Cube": 0.4})
 
 
 class TestCertainty:
@@ -149,28 +203,6 @@ class TestQuality:
         result = mirrored.segment((array, AFFINE), config=SegmentConfig(quality="best"))
         assert "no partner" in result.warnings[0]
         assert result.agreement == {}
-
-    def test_fast_looks_at_the_body_only_and_finds_what_is_in_it(self, tiny, tmp_path: Path):
-        model = hqc.Bundle.open(
-            tiny.write_threshold_bundle(
-                tmp_path / "model", names=("Body", "Bone"), above=(-300, 250), floor=-1000, spacing=(3, 3, 3)
-            )
-        )
-        ct = np.full((90, 80, 40), -1000.0)
-        ct[25:60, 30:55, 8:] = 40
-        ct[35:45, 35:45, 15:30] = 500
-        affine = np.diag([-3.0, 3, 3, 1])
-        told: dict[str, int] = {}
-        results = {}
-        for quality in ("fast", "standard"):
-            results[quality] = model.segment(
-                (ct, affine),
-                config=SegmentConfig(quality=quality),
-                on_progress=lambda _, of, quality=quality: told.__setitem__(quality, of),
-            )
-        assert np.array_equal(results["fast"].array, results["standard"].array)
-        assert results["fast"].mask("Bone").sum() == 10 * 10 * 15
-        assert told["fast"] < told["standard"]
 
 
 class TestEnsemble:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import HQCSegmentLib as hqc
+from HQCSegmentLib.bundle import Certainty
 from HQCSegmentLib.bundle.postprocessing import PostProcessing
-from HQCSegmentLib.evaluation import dice
+from HQCSegmentLib.evaluation import dice, dice_per_structure
 from HQCSegmentLib.imaging import Structure
-from HQCSegmentLib.inference.postprocessing import Prediction, choose_postprocessing, postprocess
+from HQCSegmentLib.inference.postprocessing import (
+    Prediction,
+    choose_cross_fitted,
+    choose_postprocessing,
+    postprocess,
+)
 from HQCSegmentLib.inference.postprocessing.operations import fill_holes, keep_largest, remove_small, smooth
+from HQCSegmentLib.training.judging import Judgement
 
 ORGAN = Structure(value=3, name="Liver")
 TUMOR = Structure(value=7, name="GTV", interpreted_type="GTV")
@@ -147,3 +157,85 @@ class TestChoice:
                 )
             )
             assert later >= before
+
+
+class TestCrossFitting:
+    """What was chosen by cases is judged by others."""
+
+    def test_steps_that_help_every_case_are_kept_with_what_they_add(self, label: np.ndarray):
+        cases = []
+        for corner in (1, 3, 5):
+            spoiled = label.copy()
+            spoiled[corner : corner + 6, 1:7, 1:4] = 3
+            cases.append(Prediction(spoiled, label, frozenset({3, 7, 9}), SPACING))
+        choice = choose_cross_fitted(cases, STRUCTURES)
+        assert set(choice.steps) == set(choice.gain) == {"Liver"}
+        assert choice.gain["Liver"] == pytest.approx(1 - dice(cases[0].predicted == 3, label == 3), abs=0.01)
+
+    def test_steps_that_help_by_chance_are_not(self, label: np.ndarray):
+        # The only case with a hole decides for all; for the others the filled hole is wrong.
+        hole = label.copy()
+        hole[8:12, 18:22, 10:14] = 0
+        small = label.copy()
+        small[8:10, 20, 12] = 0
+        cases = [
+            Prediction(hole, label, frozenset({3}), SPACING),
+            Prediction(small, small, frozenset({3}), SPACING),
+            Prediction(small, small, frozenset({3}), SPACING),
+        ]
+        assert choose_postprocessing(cases, STRUCTURES)["Liver"].fill_holes
+        assert choose_cross_fitted(cases, STRUCTURES).steps == {}
+
+    def test_the_part_of_a_case_that_holds_something_is_enough(self, label: np.ndarray):
+        whole = Prediction(np.pad(label, 30), np.pad(label, 30), frozenset({3, 7, 9}), SPACING)
+        assert whole.cropped().predicted.size < 0.3 * whole.predicted.size
+        assert (whole.cropped().predicted > 0).sum() == (label > 0).sum()
+        empty = np.zeros((5, 5, 5), np.uint8)
+        assert not Prediction(empty, empty, frozenset({3}), SPACING).cropped().predicted.any()
+
+
+class TestTraining:
+    """The steps that held-out cases choose are in the bundle."""
+
+    @pytest.fixture
+    def with_a_piece_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Networks that find every structure as drawn, and something of the ball in a corner."""
+
+        def judge_one(network, case, inference, *, surface: bool = False) -> Judgement:
+            predicted = case.reference.astype(np.uint8)
+            predicted[-3:, :3, :3] = 1
+            drawn = dice_per_structure(predicted, case.reference, case.known)
+            return Judgement(case.name, drawn, {}, predicted, dict.fromkeys(drawn, 0.5))
+
+        monkeypatch.setattr("HQCSegmentLib.training.judging.judge_one", judge_one)
+        # Pictures take longer than all the rest.
+        monkeypatch.setattr("HQCSegmentLib.training.result.write_held_out", lambda *_: None)
+
+    @pytest.fixture
+    def train(self, tiny, tiny_cohort: Path, tmp_path: Path, with_a_piece_too_many: None):
+        def train(**settings) -> hqc.Bundle:
+            config = hqc.TrainConfig(steps=1, method="full", **settings, **tiny.SETTINGS)
+            return hqc.finetune(hqc.Cohort.open(tiny_cohort), config=config, out=tmp_path / "run", cache=False)
+
+        return train
+
+    def test_by_held_out_cases_whose_dice_is_told_without(self, train, tmp_path: Path):
+        manifest = train(held_out=3).manifest
+        assert set(manifest.postprocessing) == set(manifest.training.postprocessing_gain) == {"Ball"}
+        told = manifest.training
+        assert told.certainty["Ball"] == Certainty(cases=3, expected=0.5, dice=told.held_out_dice["Ball"])
+        assert told.postprocessing_gain["Ball"] + told.held_out_dice["Ball"] == pytest.approx(1, abs=1e-4)
+        for file in ("report.html", "bundle/MODEL_CARD.md"):
+            assert "Post-processing is done for Ball (+" in (tmp_path / "run" / file).read_text()
+
+    def test_by_the_cases_of_all_folds(self, train, tmp_path: Path):
+        manifest = train(folds=2).manifest
+        assert set(manifest.postprocessing) == {"Ball"}
+        assert manifest.training.postprocessing_gain["Ball"] > 0
+        assert manifest.training.certainty["Ball"].cases == 4
+        assert "held-out cases of all folds" in (tmp_path / "run/bundle/MODEL_CARD.md").read_text()
+        # Two held-out cases of a fold are too few, and its Dice is told of them.
+        assert hqc.Bundle.open(tmp_path / "run/fold1/bundle").manifest.postprocessing == {}
+
+    def test_not_by_two_cases(self, train):
+        assert train(held_out=2).manifest.postprocessing == {}

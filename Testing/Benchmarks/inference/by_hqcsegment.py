@@ -1,4 +1,4 @@
-"""HQCSegment's own path: FOLDER OVERLAP THREADS."""
+"""HQCSegment's own path, as `segment` goes it: FOLDER OVERLAP THREADS."""
 
 from __future__ import annotations
 
@@ -7,18 +7,38 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from subject import WINDOW, Network, measured, prepared
+from subject import (
+    DEVIATION,
+    HIGH,
+    LOW,
+    MEAN,
+    WINDOW,
+    WORKING_SPACING,
+    Network,
+    image,
+    measured,
+    preprocessing,
+)
 
+from HQCSegmentLib.cohort import prepare
+from HQCSegmentLib.cohort.fingerprint import Intensities
 from HQCSegmentLib.inference import winning_outputs
+from HQCSegmentLib.inference.body import body_box
+
+CT = Intensities(
+    hounsfield=True, foreground_low=LOW, foreground_high=HIGH, foreground_mean=MEAN, foreground_deviation=DEVIATION
+)
 
 
-def main(folder: Path, overlap: float, threads: int) -> None:
+def main(folder: Path, overlap: float, threads: int, *, name: str = "hqcsegment", whole: bool = False) -> None:
+    """Segment and measure; `whole`: windows over the whole image, as the other methods lay them."""
     torch.set_num_threads(threads)
     network = Network().eval()
-    array = np.load(folder / "ct.npy")
-    with measured(folder / "hqcsegment.json"):
-        label = winning_outputs(network, prepared(array), window=WINDOW, overlap=overlap)
-    np.save(folder / "hqcsegment.npy", label)
+    ct = image(np.load(folder / "ct.npy"))
+    with measured(folder / f"{name}.json"):
+        within = None if whole else body_box(ct, CT, spacing=WORKING_SPACING)
+        label = winning_outputs(network, prepare(ct, preprocessing()), window=WINDOW, overlap=overlap, within=within)
+    np.save(folder / f"{name}.npy", label)
 
 
 if __name__ == "__main__":

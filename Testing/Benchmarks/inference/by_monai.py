@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
-from subject import WINDOW, Network, measured, prepared
+from subject import WINDOW, Network, image, measured, preprocessing
 from torch.nn.functional import interpolate
+
+from HQCSegmentLib.cohort import prepare
 
 
 @torch.inference_mode()
@@ -18,7 +20,7 @@ def main(folder: Path, overlap: float, threads: int) -> None:
     network = Network().eval()
     array = np.load(folder / "ct.npy")
     with measured(folder / "monai.json"):
-        ready = prepared(array)
+        ready = prepare(image(array), preprocessing())
         volume = torch.from_numpy(ready.array).reshape(1, 1, *ready.grid.shape)
         inferer = SlidingWindowInferer(WINDOW, sw_batch_size=1, overlap=overlap, mode="gaussian")
         scores = inferer(volume, network)

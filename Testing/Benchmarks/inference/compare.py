@@ -5,6 +5,10 @@
 Makes an environment with nnU-Net v2 in FOLDER/nnunet on the first call (network needed). Each method runs in a process
 of its own, one after the other, in every round; peak memory is that of the process. Writes FOLDER/results.json and a
 table to the screen. A CT of 512 x 512 x 400 voxels at scale 1; `--scale` shortens it.
+
+Every part is kept in FOLDER/parts as soon as it is done, and used again by the next call with the same settings: a call
+may be stopped, or do some of the methods only (`--methods monai`); the table is of all parts that are there.
+`hqcsegment_whole` is this software without its search for the body, with the windows of the other methods.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from subject import SHAPE, STRUCTURES, write_phantom
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 
+METHODS = ("hqcsegment", "hqcsegment_whole", "monai", "nnunet")
+
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -31,7 +37,7 @@ def main() -> None:
     options.add_argument("--overlap", type=float, default=0.25)
     options.add_argument("--rounds", type=int, default=1)
     options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--methods", default="hqcsegment,monai,nnunet")
+    options.add_argument("--methods", default=",".join(METHODS), help="to run now, with commas")
     options.add_argument("--nnunet-python", type=Path, help="of an environment that has nnU-Net v2")
     asked = options.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -39,24 +45,40 @@ def main() -> None:
     pythons = dict.fromkeys(methods, Path(sys.executable))
     if "nnunet" in methods:
         pythons["nnunet"] = asked.nnunet_python or nnunet_environment(asked.out / "nnunet")
-    write_phantom(asked.out / "ct.npy", scale=asked.scale)
-    found: dict[str, list[dict]] = {method: [] for method in methods}
-    for _ in range(asked.rounds):
+    shape = [*SHAPE[:2], max(32, round(SHAPE[2] * asked.scale))]
+    settings = {"shape": shape, "structures": STRUCTURES, "overlap": asked.overlap, "threads": asked.threads}
+    phantom = asked.out / "ct.npy"
+    if not phantom.exists() or [*np.load(phantom, mmap_mode="r").shape] != shape:
+        write_phantom(phantom, scale=asked.scale)
+    parts = asked.out / "parts"
+    parts.mkdir(exist_ok=True)
+    for number in range(asked.rounds):
         for method in methods:
-            found[method].append(measure(method, pythons[method], asked))
+            part = parts / f"{method}-{number}.json"
+            if not part.exists() or json.loads(part.read_text())["settings"] != settings:
+                found = {"settings": settings, **measure(method, pythons[method], asked)}
+                part.write_text(json.dumps(found))
+                print(part.name, found, flush=True)
+    rounds = {
+        method: [one for path in sorted(parts.glob(f"{method}-*.json")) if (one := finished(path, settings))]
+        for method in METHODS
+    }
+    done = {method: found for method, found in rounds.items() if found}
     results = {
-        "shape": [*SHAPE[:2], max(32, round(SHAPE[2] * asked.scale))],
-        "structures": STRUCTURES,
-        "overlap": asked.overlap,
-        "threads": asked.threads,
+        **settings,
         "processors": os.cpu_count(),
         "machine": platform.machine(),
-        "load_average": os.getloadavg(),
-        "methods": found,
-        "agreement": agreement(asked.out, [method for method in methods if "failed" not in found[method][-1]]),
+        "methods": done,
+        "agreement": agreement(asked.out, [method for method in done if "failed" not in done[method][-1]]),
     }
     (asked.out / "results.json").write_text(json.dumps(results, indent=2))
-    print(table(found))
+    print(table(done))
+
+
+def finished(path: Path, settings: dict) -> dict | None:
+    """A part that was measured with these settings."""
+    found = json.loads(path.read_text())
+    return found if found.pop("settings") == settings else None
 
 
 def nnunet_environment(folder: Path) -> Path:
@@ -80,7 +102,7 @@ def measure(method: str, python: Path, asked: argparse.Namespace) -> dict:
     if done.returncode:
         # A method that runs out of memory is a result too.
         return {"failed": done.returncode, "said": done.stderr[-500:]}
-    return json.loads((asked.out / f"{method}.json").read_text())
+    return {**json.loads((asked.out / f"{method}.json").read_text()), "load_average": os.getloadavg()[0]}
 
 
 def agreement(folder: Path, methods: list[str]) -> dict[str, float]:

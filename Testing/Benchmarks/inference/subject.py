@@ -20,7 +20,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from HQCSegmentLib.cohort import Prepared
+    from HQCSegmentLib.cohort import Preprocessing
+    from HQCSegmentLib.imaging import Image
 
 STRUCTURES = 30
 SPACING = (0.9, 0.9, 1.5)
@@ -83,13 +84,20 @@ def write_phantom(path: Path, *, scale: float) -> None:
     np.save(path, array)
 
 
-def prepared(array: NDArray) -> Prepared:
-    """The CT as HQCSegment prepares it, so that label maps can be compared voxel by voxel."""
-    from HQCSegmentLib.cohort import Preprocessing, prepare
+def image(array: NDArray) -> Image:
+    """The CT with its geometry."""
     from HQCSegmentLib.imaging import Image
 
-    how = Preprocessing(spacing=WORKING_SPACING, normalization="ct", low=LOW, high=HIGH, mean=MEAN, deviation=DEVIATION)
-    return prepare(Image(array, np.diag([*SPACING, 1.0])), how)
+    return Image(array, np.diag([*SPACING, 1.0]))
+
+
+def preprocessing() -> Preprocessing:
+    """How it is prepared: all methods work at the same spacing with the same normalisation."""
+    from HQCSegmentLib.cohort import Preprocessing
+
+    return Preprocessing(
+        spacing=WORKING_SPACING, normalization="ct", low=LOW, high=HIGH, mean=MEAN, deviation=DEVIATION
+    )
 
 
 @contextmanager
