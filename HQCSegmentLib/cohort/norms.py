@@ -163,7 +163,7 @@ def structure_norms(
         if not places:
             places = [relative(there[0])[name]]
         low, high = np.min(places, axis=0), np.max(places, axis=0)
-        contrasts = [value for one in there if (value := one[name].contrast) is not None]
+        contrasts = [float(seen) for one in there if (seen := one[name].contrast) is not None]
         extents = [_range([one[name].extent_mm[axis] for one in there]) for axis in range(3)]
         norms[name] = StructureNorm(
             cases=len(there),
