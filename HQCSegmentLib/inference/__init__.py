@@ -11,7 +11,7 @@ from HQCSegmentLib.inference.config import SegmentConfig
 
 if TYPE_CHECKING:
     from HQCSegmentLib.inference.inputs import modality_of, open_image
-    from HQCSegmentLib.inference.segment import segment, winning_outputs
+    from HQCSegmentLib.inference.segmenting import segment, winning_outputs
     from HQCSegmentLib.inference.sliding_window import predict
 
 __all__ = ["SegmentConfig", "modality_of", "open_image", "predict", "segment", "winning_outputs"]
@@ -22,10 +22,9 @@ def __getattr__(name: str) -> Any:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     from HQCSegmentLib.inference.inputs import modality_of, open_image
-    from HQCSegmentLib.inference.segment import segment, winning_outputs
+    from HQCSegmentLib.inference.segmenting import segment, winning_outputs
     from HQCSegmentLib.inference.sliding_window import predict
 
-    # All at once: the import of a module `segment` has put the module where the function belongs.
     found = {one.__name__: one for one in (modality_of, open_image, segment, winning_outputs, predict)}
     globals().update(found)
     return found[name]

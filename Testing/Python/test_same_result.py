@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.cohort import restoring
+from HQCSegmentLib.inference import segmenting
 from HQCSegmentLib.inference.scorer import NetworkScorer
 
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
@@ -96,10 +96,8 @@ def test_a_device_without_memory(bundle: hqc.Bundle, tiny, monkeypatch: pytest.M
     """The whole way from `segment`: smaller batches first, then the CPU, with a sentence each."""
     expected = bundle.segment(image(tiny, 0))
     monkeypatch.setitem(bundle.__dict__, "networks", (SmallDevice(bundle.networks[0], most),))
-    # The package names the function as its module.
-    module = sys.modules["HQCSegmentLib.inference.segment"]
-    monkeypatch.setattr(module, "choose_device", lambda _: torch.device("meta"))
-    monkeypatch.setattr(module, "NetworkScorer", ElsewhereScorer)
+    monkeypatch.setattr(segmenting, "choose_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr(segmenting, "NetworkScorer", ElsewhereScorer)
     found = bundle.segment(image(tiny, 0))
     assert np.array_equal(found.array, expected.array)
     new = [sentence for sentence in found.warnings if sentence not in expected.warnings]
