@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,8 +106,8 @@ def main() -> None:
         for change, change_image in of_image.items():
             result = bundle.segment(hqc.Image(change_image(read.image.array), read.image.affine))
             label = of_place.get(change, same[AS_IT_IS])(read.label)
-            # Numbers in a sentence differ; what counts is a sentence about something else.
-            about = {" ".join(sentence.split()[:3]) for sentence in result.warnings}
+            # What counts is a sentence about something else, not the same one with other numbers.
+            about = {re.sub(r"[-\d.]+", "#", sentence) for sentence in result.warnings}
             own = about if change == AS_IT_IS else own
             for structure in bundle.manifest.labels:
                 reference = label == values[structure.name]
