@@ -70,7 +70,7 @@ def test_angles_per_layer(qubits: int):
         assert qpg.ANSATZES[name].angles_per_layer(qubits) == expected, name
 
 
-@pytest.mark.parametrize("ansatz", NAMES)
+@pytest.mark.parametrize("ansatz", sorted(NAMES))
 @pytest.mark.parametrize("qubits", [1, 2, 5])
 def test_every_angle_belongs_to_one_gate(qubits: int, ansatz: str):
     used = [
@@ -83,7 +83,7 @@ def test_every_angle_belongs_to_one_gate(qubits: int, ansatz: str):
     assert sorted(used) == [(layer, index) for layer in range(3) for index in range(width)]
 
 
-@pytest.mark.parametrize("ansatz", NAMES)
+@pytest.mark.parametrize("ansatz", sorted(NAMES))
 @pytest.mark.parametrize("qubits", [1, 2, 5])
 def test_start_angles_give_the_uniform_distribution(qubits: int, ansatz: str):
     start = torch.tensor(qpg.ANSATZES[ansatz].start_angles(qubits=qubits, depth=3), dtype=torch.float64)
