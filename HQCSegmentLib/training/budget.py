@@ -95,12 +95,7 @@ def fit(plan: Plan, budget: Budget, *, share: float, spent: Spent, measure: Meas
         return BUDGET_SECONDS[budget] * share - spent()
 
     usual = plan.steps
-    chosen, speed = plan, measure(plan)
-    while sizes.smaller is not None and speed.steps_in(left(), plan.checks) < usual // 2:
-        smaller = sizes.smaller(chosen)
-        if smaller is None:
-            break
-        chosen, speed = smaller, measure(smaller)
+    chosen, speed = _quick_enough(plan, left=left, measure=measure, sizes=sizes)
     for preset in PRESETS[1:] if sizes.larger is not None and chosen is plan else ():
         # A larger network is worth its time only if it can be trained for as long as usual.
         if speed.steps_in(left(), plan.checks) < 2 * STEPS_FROM_SCRATCH:
@@ -119,25 +114,40 @@ def fit(plan: Plan, budget: Budget, *, share: float, spent: Spent, measure: Meas
     return _with_steps(chosen, steps, possible, checks=speed.checks_in(left(), plan.checks), reason=reason)
 
 
-def cap(plan: Plan, *, spent: Spent, measure: Measure) -> Plan:
+def cap(plan: Plan, *, spent: Spent, measure: Measure, sizes: Sizes) -> Plan:
     """The plan with its usual steps or, where they take longer than `CAP`, as many as fit into it.
 
     Args:
         plan: With the usual steps.
         spent: Mostly on reading, so far.
         measure: Times a plan.
+        sizes: How the patch may be made smaller; the size of the network stays.
     """
-    speed = measure(plan)
-    left = BUDGET_SECONDS[CAP] - spent()
-    possible = speed.steps_in(left, plan.checks)
-    if possible >= plan.steps:
+
+    def left() -> float:
+        return BUDGET_SECONDS[CAP] - spent()
+
+    chosen, speed = _quick_enough(plan, left=left, measure=measure, sizes=sizes)
+    possible = speed.steps_in(left(), plan.checks)
+    if chosen is plan and possible >= plan.steps:
         return plan
-    steps = max(FEWEST_STEPS, possible)
+    steps = max(FEWEST_STEPS, min(possible, plan.steps))
     reason = (
-        f"steps {steps} instead of the usual {plan.steps}: what fits into {CAP}, with {speed}; "
-        "ask for more with budget or steps"
+        f"steps {steps} (usual: {plan.steps}), patch {chosen.inference.window}: what fits into {CAP}, with {speed}; "
+        "ask for more with budget, or steps and patch"
     )
-    return _with_steps(plan, steps, possible, checks=speed.checks_in(left, plan.checks), reason=reason)
+    return _with_steps(chosen, steps, possible, checks=speed.checks_in(left(), plan.checks), reason=reason)
+
+
+def _quick_enough(plan: Plan, *, left: Spent, measure: Measure, sizes: Sizes) -> tuple[Plan, Speed]:
+    """The plan with ever smaller patches until half of its steps fit into the time: few steps teach little."""
+    chosen, speed = plan, measure(plan)
+    while sizes.smaller is not None and speed.steps_in(left(), plan.checks) < plan.steps // 2:
+        smaller = sizes.smaller(chosen)
+        if smaller is None:
+            break
+        chosen, speed = smaller, measure(smaller)
+    return chosen, speed
 
 
 def take_over(plan: Plan, first: Plan, *, sizes: bool) -> Plan:
@@ -146,11 +156,11 @@ def take_over(plan: Plan, first: Plan, *, sizes: bool) -> Plan:
     Args:
         plan: Of this run, with the usual steps.
         first: Of the run that measured.
-        sizes: Whether that also chose the size of the network and the patch.
+        sizes: Whether that also chose the size of the network.
     """
-    if not sizes and plan.steps == first.steps:
+    if not sizes and (plan.steps, plan.inference) == (first.steps, first.inference):
         return plan
-    taken = ("steps", "checks", *(("network", "inference") if sizes else ()))
+    taken = ("steps", "checks", "inference", *(("network",) if sizes else ()))
     reason = f"steps {first.steps}: as many as in the first of the runs, which measured"
     values = {name: getattr(first, name) for name in taken}
     return plan.model_copy(update={**values, "reasons": (*plan.reasons, reason)})

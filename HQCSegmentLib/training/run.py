@@ -131,10 +131,10 @@ def finetune(
         def measure(plan: Plan) -> Speed:
             return measure_speed(plan, config, base, cases, judged, team)
 
+        sizes = free_sizes(config, base, measured, cohort.structures)
         if config.budget is None:
-            plan = budget.cap(plan, spent=spent, measure=measure)
+            plan = budget.cap(plan, spent=spent, measure=measure, sizes=sizes)
         else:
-            sizes = free_sizes(config, base, measured, cohort.structures)
             plan = budget.fit(plan, config.budget, share=budget_share, spent=spent, measure=measure, sizes=sizes)
 
     if config.flips:

@@ -98,8 +98,14 @@ def test_budget_and_steps_exclude_each_other():
         hqc.TrainConfig(budget="1h", steps=3)
 
 
-def capped(step_s: float, check_s: float = 0.0) -> Plan:
-    return cap(plan_of("medium"), spent=lambda: 20, measure=lambda _: Speed(step_s, check_s))
+def capped(step_s: float, check_s: float = 0.0, *, fixed: bool = False) -> Plan:
+    """Time of a step of a patch of 64 x 64 x 64, check, and whether the user has chosen the patch."""
+
+    def measure(plan: Plan) -> Speed:
+        return Speed(step_s * math.prod(plan.inference.window) / 64**3, check_s)
+
+    sizes = Sizes() if fixed else Sizes(smaller=with_smaller_patch)
+    return cap(plan_of("medium"), spent=lambda: 20, measure=measure, sizes=sizes)
 
 
 class TestWithoutABudget:
@@ -107,17 +113,23 @@ class TestWithoutABudget:
         assert capped(0.5) == plan_of("medium")
 
     def test_a_first_model_is_there_after_a_quarter_of_an_hour(self):
-        plan = capped(2.5, check_s=15)
-        assert FEWEST_STEPS < plan.steps < 600
-        assert plan.steps * 2.5 + (plan.checks + 1) * 15 <= 15 * 60 - 20
-        assert "instead of the usual 600: what fits into 15min, with 2.5 s a step" in plan.reasons[-1]
+        plan = capped(1.5, check_s=15)
+        assert 300 <= plan.steps < 600
+        assert plan.steps * 1.5 + (plan.checks + 1) * 15 <= 15 * 60 - 20
+        assert "(usual: 600), patch (64, 64, 64): what fits into 15min, with 1.5 s a step" in plan.reasons[-1]
 
-    def test_only_the_number_of_steps_changes(self):
-        usual, plan = plan_of("medium"), capped(2.5)
-        assert plan.model_copy(update={"steps": usual.steps, "checks": usual.checks, "reasons": ()}) == usual
+    def test_where_hardly_half_of_the_steps_fit_patches_are_smaller_unless_asked_for(self):
+        plan = capped(3.0)
+        assert plan.inference.window == (32, 32, 32)
+        assert plan.steps == 600
+        assert capped(3.0, fixed=True).inference.window == (64, 64, 64)
+        assert capped(3.0, fixed=True).steps < 300
+
+    def test_the_network_stays(self):
+        assert size_of(capped(3.0)) == "medium"
 
     def test_a_computer_too_slow_is_told_of(self):
-        plan = capped(60.0)
+        plan = capped(60.0, fixed=True)
         assert plan.steps == FEWEST_STEPS
         assert "it will take longer" in plan.reasons[-1]
 
@@ -127,8 +139,9 @@ class TestWithoutABudget:
         assert "--budget 1h trains 4 times as long" in said
 
     def test_further_runs_of_a_cohort_make_as_many_steps(self):
-        first = capped(2.5)
-        assert take_over(plan_of("medium"), first, sizes=False).steps == first.steps
+        for first in (capped(1.5), capped(3.0)):
+            taken = take_over(plan_of("medium"), first, sizes=False)
+            assert (taken.steps, taken.inference) == (first.steps, first.inference)
         assert take_over(plan_of("medium"), capped(0.1), sizes=False) == plan_of("medium")
         larger = plan_of("large").model_copy(update={"steps": 700})
         assert size_of(take_over(plan_of("small"), larger, sizes=True)) == "large"
