@@ -7,6 +7,7 @@ CI set, a skip counts as a failure; except one for another system, whose reason 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -14,6 +15,10 @@ import pytest
 # Several processes of tests share the cores; each, and its children, compute with one thread.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that runs tests in the background has Ctrl-C ignored, in their children as well, and some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OTHER_PLATFORM = "other platform:"
 
