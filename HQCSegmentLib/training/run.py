@@ -217,7 +217,10 @@ def free_sizes(
         patch = smaller_patch(plan.inference.window, plan.network)
         if patch is None:
             return None
-        return make_plan(config.model_copy(update={"patch": patch}), base, measured, structures)
+        made = make_plan(config.model_copy(update={"patch": patch}), base, measured, structures)
+        # Nobody asked for it: the budget gives the reason.
+        reasons = tuple(reason for reason in made.reasons if not reason.startswith("patch "))
+        return made.model_copy(update={"reasons": reasons})
 
     return budget.Sizes(
         larger=larger if base is None and config.preset is None else None,
