@@ -18,11 +18,11 @@ from HQCSegmentLib.cohort.preprocessing import (
     IMAGE_PERCENTILES,
     ONLY_CHANNEL,
     Channel,
-    Normalization,
     Preprocessing,
     in_channels,
 )
 from HQCSegmentLib.imaging import Reorientation
+from HQCSegmentLib.normalization import Normalization
 
 SAMPLES_PER_CASE = 20_000
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from HQCSegmentLib.cohort.resampling import resample_image, resample_label
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Grid, Image, Reorientation
+from HQCSegmentLib.normalization import Normalization
 
 IMAGE_PERCENTILES = (0.5, 99.5)
 """Per-image clipping before z-scoring: single bright voxels (vessels, artefacts) would flatten everything else."""
@@ -25,9 +26,6 @@ IMAGE_PERCENTILES = (0.5, 99.5)
 
 ONLY_CHANNEL = "image"
 """Name of the channel where each case has one image."""
-
-
-Normalization = Literal["ct", "zscore"]
 
 
 class Channel(BaseModel):

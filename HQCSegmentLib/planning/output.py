@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from HQCSegmentLib.cohort.value_names import joined_value_names, save_value_names
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Grid, Image, Reorientation, Segmentation, Structure
 from HQCSegmentLib.imaging.image_files import image_stem
@@ -62,6 +61,8 @@ def check_value_names(folder: Path, structures: Sequence[Structure], formats: Co
     Raises:
         InputError: if a value of `structures` already stands for something else there.
     """
+    from HQCSegmentLib.cohort.value_names import joined_value_names
+
     if not REFERRING.keys() >= set(formats):
         joined_value_names(folder, {structure.value: structure.name for structure in structures})
 
@@ -92,6 +93,7 @@ def write_segmentation(folder: Path, name: str, segmentation: Segmentation, outp
 
         write_dicom_seg(path, segmentation)
     else:
+        from HQCSegmentLib.cohort.value_names import save_value_names
         from HQCSegmentLib.imaging import write_array
 
         write_array(path, segmentation.array, segmentation.affine)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from HQCSegmentLib.cohort.preprocessing import Normalization
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
+from HQCSegmentLib.normalization import Normalization
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 

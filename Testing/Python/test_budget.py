@@ -167,16 +167,21 @@ def slow_computer(monkeypatch) -> list[Plan]:
     return measured
 
 
-def test_a_run_with_fewer_steps_is_resumed_with_as_many(tiny_cohort: Path, tmp_path: Path, tiny, slow_computer):
-    config = hqc.TrainConfig(method="full", held_out=1, **tiny.SETTINGS)
-    cohort = hqc.Cohort.open(tiny_cohort)
+def interrupt(cohort: hqc.Cohort, config: hqc.TrainConfig, out: Path, *, step: int) -> None:
+    """Begin a run, and press Ctrl-C after a step."""
 
     def stop(event: dict) -> None:
-        if event["event"] == "progress" and event["step"] == 2:
+        if event["event"] == "progress" and event["step"] == step:
             raise KeyboardInterrupt
 
     with pytest.raises(hqc.HQCSegmentError):
-        hqc.finetune(cohort, config=config, out=tmp_path / "run", on_event=stop)
+        hqc.finetune(cohort, config=config, out=out, on_event=stop)
+
+
+def test_a_run_with_fewer_steps_is_resumed_with_as_many(tiny_cohort: Path, tmp_path: Path, tiny, slow_computer):
+    config = hqc.TrainConfig(method="full", held_out=1, **tiny.SETTINGS)
+    cohort = hqc.Cohort.open(tiny_cohort)
+    interrupt(cohort, config, tmp_path / "run", step=2)
     slow_computer.clear()
     resumed = hqc.finetune(cohort, config=config, out=tmp_path / "run", resume=True)
     assert not slow_computer
@@ -199,13 +204,7 @@ def test_a_run_measures_itself_and_is_resumed_without_measuring_again(
     monkeypatch.setitem(BUDGET_SECONDS, "15min", 3.0)
     config = hqc.TrainConfig(budget="15min", method="full", held_out=1, **tiny.SETTINGS)
     cohort = hqc.Cohort.open(tiny_cohort)
-
-    def stop(event: dict) -> None:
-        if event["event"] == "progress" and event["step"] == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(hqc.HQCSegmentError):
-        hqc.finetune(cohort, config=config, out=tmp_path / "run", on_event=stop)
+    interrupt(cohort, config, tmp_path / "run", step=5)
     plan = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]
     assert plan["steps"] >= FEWEST_STEPS
     bundle = hqc.finetune(cohort, config=config, out=tmp_path / "run", resume=True)
