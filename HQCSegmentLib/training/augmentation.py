@@ -21,7 +21,14 @@ Vary = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 result."""
 
 
-def augmentation(*, dims: int, channels: int = 1, kind: Augmentation = "usual", invert: bool = False) -> Vary:
+def augmentation(
+    *,
+    dims: int,
+    channels: int = 1,
+    kind: Augmentation = "usual",
+    invert: bool = False,
+    device: torch.device | None = None,
+) -> Vary:
     """Rotations, scalings, noise, blur, brightness and gamma; strong: also bending, bias fields and low resolution.
 
     The kinds follow nnU-Net (Isensee et al. 2021, supplement 4); they are applied more often, since a few cases vary
@@ -33,12 +40,13 @@ def augmentation(*, dims: int, channels: int = 1, kind: Augmentation = "usual", 
         channels: Images of a case; moved together, while each has its own noise, brightness and so on.
         kind: usual or strong.
         invert: Also turn bright into dark now and then, for images of several sequences.
+        device: Where the patches are (None: the CPU). Random numbers are those of the CPU everywhere.
     """
     from monai.transforms import Compose, RandAffined, RandGridDistortiond
 
     turn = np.deg2rad(20)
     images = [f"image{channel}" for channel in range(channels)]
-    both: dict[str, Any] = {"keys": [*images, "label"], "mode": ["bilinear"] * channels + ["nearest"]}
+    both: dict[str, Any] = {"keys": [*images, "label"], "mode": ["bilinear"] * channels + ["nearest"], "device": device}
     bend = RandGridDistortiond(**both, prob=0.2, num_cells=4, distort_limit=0.2, padding_mode="border")
     transform = Compose(
         [
@@ -142,5 +150,5 @@ class Mirror:
 
     def __call__(self, image: Tensor, label: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mirror image (channels, R, ...), label (1, R, ...) and known (structures + 1,)."""
-        partner = torch.from_numpy(self.partner)
+        partner = torch.from_numpy(self.partner).to(image.device)
         return image.flip(1), partner[label.flip(1).long()].to(label.dtype), known[partner]

@@ -68,6 +68,7 @@ class PatchSource:
         seed: int,
         vary: Vary | None,
         mirror: Mirror | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
         """Make a source.
 
@@ -78,6 +79,7 @@ class PatchSource:
             seed: Of all draws.
             vary: Augmentation, or None.
             mirror: Applied to half of the patches, or None.
+            device: Where patches are varied, and where batches are.
         """
         self._cases = cases
         self._patch = patch
@@ -85,6 +87,7 @@ class PatchSource:
         self._seed = seed
         self._vary = vary
         self._mirror = mirror
+        self._device = device
 
     def batch(self, step: int, places: Iterable[int] | None = None) -> Batch:
         """The batch of a step, or the patches at some of its places."""
@@ -92,10 +95,10 @@ class PatchSource:
         for position in range(self._batch) if places is None else places:
             random = np.random.default_rng([self._seed, step, position])
             case = self._cases[self._case_number(step * self._batch + position)]
-            image, label = self._cut(case, random)
+            image, label = (part.to(self._device) for part in self._cut(case, random))
             if self._vary is not None:
                 image, label = self._vary(image, label, int(random.integers(2**31)))
-            drawn = torch.from_numpy(case.known)
+            drawn = torch.from_numpy(case.known).to(self._device)
             if self._mirror is not None and random.random() < 0.5:
                 image, label, drawn = self._mirror(image, label, drawn)
             images.append(image)

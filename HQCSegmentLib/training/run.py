@@ -238,11 +238,14 @@ def make_loop(
     log: EventLog,
 ) -> Loop:
     """What trains a network, on its device, by a plan."""
+    # Apple's GPUs lack some of what augmentation needs.
+    device = team.device if team.device.type == "cuda" else torch.device("cpu")
     vary = augmentation(
         dims=plan.network.dims,
         channels=plan.network.in_channels,
         kind=config.augmentation,
         invert=config.invert_contrast,
+        device=device,
     )
     source = PatchSource(
         cases,
@@ -251,6 +254,7 @@ def make_loop(
         seed=config.seed,
         vary=vary if config.augment else None,
         mirror=Mirror.of([structure.name for structure in plan.labels]) if config.flips else None,
+        device=device,
     )
     weights = None
     if plan.class_weights == "rare":
