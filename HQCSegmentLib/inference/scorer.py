@@ -29,8 +29,8 @@ class NetworkScorer:
     On the CPU windows are always scored in pairs (large ones one by one): PyTorch computes many layers of a single
     small window without oneDNN, which takes two to three times as long (Docs/inference.md). A batch rounds otherwise
     than a single window, but a pair as any other pair: a result does not depend on how windows are grouped. On a GPU a
-    batch that does not fit is halved, and if one window alone does not fit, the network goes on on the CPU; each is
-    said once in `warnings`.
+    batch that does not fit is halved for good, and if one window alone does not fit, the network goes on on the CPU;
+    each is said once in `warnings`.
 
     Attributes:
         network: In evaluation mode, on the device to work on.
@@ -41,20 +41,22 @@ class NetworkScorer:
     network: nn.Module
     mixed_precision: bool = True
     warnings: list[str] = field(default_factory=list)
+    _most: int = field(default=MOST_WINDOWS, init=False)
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
 
+    @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
         """Logits (batch, structures + 1, ...) of windows (batch, channels, ...).
 
         Raises:
             WorkError: if a single window does not fit into the computer's memory.
         """
-        at_a_time = len(windows) if self.device.type != "cpu" else self._on_cpu(windows.shape[2:])
         while True:
+            at_a_time = min(self._most, self._on_cpu(windows.shape[2:]) if self.device.type == "cpu" else len(windows))
             try:
                 parts = [self._part(part, at_a_time) for part in windows.split(at_a_time)]
                 # Joining one would copy it.
@@ -63,7 +65,7 @@ class NetworkScorer:
                 if not is_out_of_memory(error):
                     raise
             # Outside of the handler: the error keeps the memory of the failed call.
-            at_a_time = self._make_room(at_a_time)
+            self._make_room(at_a_time)
 
     def windows_at_a_time(self, window: tuple[int, ...], channels: int) -> int:
         """Windows that fit into the free memory of a GPU, found by scoring one; 1 or 2 on the CPU."""
@@ -73,6 +75,8 @@ class NetworkScorer:
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
         self(torch.zeros((1, channels, *window)))
+        if self.device.type != "cuda":
+            return self._on_cpu(window)
         needed = torch.cuda.max_memory_allocated(self.device) - before
         free, _ = torch.cuda.mem_get_info(self.device)
         return number_that_fits(needed=needed, free=free)
@@ -93,13 +97,14 @@ class NetworkScorer:
         with torch.autocast(device.type, dtype=torch.float16) if half else contextlib.nullcontext():
             return logits(self.network, windows.to(device)).float()
 
-    def _make_room(self, at_a_time: int) -> int:
+    def _make_room(self, at_a_time: int) -> None:
         """A smaller batch, or the CPU."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         if at_a_time > 1:
             self._warn_once("The memory of the device was too small for several windows at a time; fewer were taken.")
-            return at_a_time // 2
+            self._most = at_a_time // 2
+            return
         if self.device.type == "cpu":
             msg = (
                 "the computer has too little free memory for one window of the network; close other programs, or use a "
@@ -108,7 +113,7 @@ class NetworkScorer:
             raise WorkError(msg)
         self._warn_once(f"The memory of the device {self.device.type} was too small, so the CPU did the work.")
         self.network.to("cpu")
-        return 1
+        self._most = MOST_WINDOWS
 
     def _warn_once(self, sentence: str) -> None:
         if sentence not in self.warnings:
