@@ -12,15 +12,16 @@ Cohorts (folders of --data):
 - openkbp_hn: head-and-neck CT, seven organs, 28 cases; base 10, drawn from 8 (from scratch 18), tested on 8.
 - sts_gtv: CT of sarcomas, the gross tumor volume, 16 cases; base 5, drawn from 5 (from scratch 10), tested on 6.
 
-A method may be given other settings than the defaults: `qpg:depth=4:angle_spread=0.5`. Finished parts are kept in
-STUDY, so that the command can be stopped and started again, and several may work in one STUDY at different methods.
-Writes STUDY/results.json and prints the table. A run of the hippocampus takes about one minute on a core, of the others
-five to ten.
+A method may be given other settings than the defaults: `qpg:depth=4:angle_spread=0.5`. Finished parts and what was
+measured of them are kept in STUDY, so that the command can be stopped and started again, and several may work in one
+STUDY at different methods or seeds (`--first-seed`) once the base is there (`--base-only`). Writes STUDY/results.json
+and prints the table. A run of the hippocampus takes about one minute on a core, of the others five to ten.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import time
@@ -122,14 +123,19 @@ def write_site(cohort: Any, study: Study, names: list[str], folder: Path, *, shi
         write_array(target, other_site(labelled.image.array, study, shift=shift, seed=number), labelled.image.affine)
 
 
-def measure(bundle: Any, cohort: Any, names: list[str]) -> dict[str, float]:
-    """Mean Dice per structure over whole images."""
+def measure(bundle: Any, cohort: Any, names: list[str], *, kept: Path) -> dict[str, float]:
+    """Mean Dice per structure over whole images; what was measured before is read from the file `kept`."""
+    if kept.exists():
+        found: dict[str, float] = json.loads(kept.read_text())
+        return found
     rows = []
     for case in cohort.subset(names).cases:
         labelled = case.read(cohort.structures)
         result = bundle.segment(labelled.image)
         rows.append(dice_per_structure(result.array, labelled.label, cohort.structures))
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    write_json(kept, means)
+    return means
 
 
 def settings_of(variant: str) -> dict[str, str]:
@@ -163,7 +169,8 @@ def main() -> None:
     parser.add_argument("--cohort", default="hippocampus", choices=STUDIES)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("HQC_DATA", "../shared/data")))
     parser.add_argument("--methods", default="qpg,full", help="methods to compare")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--cases", default="4", help="training cases, such as 2,4")
     parser.add_argument(
         "--shift", default="scanner", choices=["scanner", "modality"], help="how the other site's images differ"
@@ -173,6 +180,7 @@ def main() -> None:
         "--steps", type=int, help=f"steps of a run (default: {STEPS_FROM_BASE}; from scratch {STEPS_FROM_SCRATCH})"
     )
     parser.add_argument("--base-steps", type=int, default=2000, help="steps of the base model")
+    parser.add_argument("--base-only", action="store_true", help="train the base model, and nothing else")
     parser.add_argument(
         "--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested"
     )
@@ -203,6 +211,8 @@ def main() -> None:
 
     kind = "scratch-" if base is None else "" if arguments.shift == "scanner" else f"{arguments.shift}-"
 
+    judged = ", tuning" if arguments.tuning else ""
+
     rows: list[dict[str, Any]] = []
 
     def add(method: str, cases: int, seed: int | None, numbers: int, dice: dict[str, float], seconds: float) -> None:
@@ -213,10 +223,13 @@ def main() -> None:
 
     if base is not None:
         full_size = base.manifest.training.network_numbers
-        add("base, own site", study.base, None, full_size, measure(base, cohort, test), 0)
-        add("base, other site", study.base, None, full_size, measure(base, site, test), 0)
+        for words, where in (("own site", cohort), ("other site", site)):
+            kept = arguments.out / f"{kind}base, {words}{judged}.json"
+            add(f"base, {words}", study.base, None, full_size, measure(base, where, test, kept=kept), 0)
+        if arguments.base_only:
+            return
     for cases in map(int, arguments.cases.split(",")):
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             drawn = random.Random(seed).sample(pool, cases)
             for variant in arguments.methods.split(","):
                 start = time.monotonic()
@@ -224,7 +237,8 @@ def main() -> None:
                 bundle = trained(site, base, settings=common, variant=variant, names=drawn, seed=seed, out=out)
                 seconds = time.monotonic() - start
                 numbers = bundle.manifest.training.trainable_numbers
-                add(variant, cases, seed, numbers, measure(bundle, site, test), seconds)
+                kept = out / f"dice{judged}.json"
+                add(variant, cases, seed, numbers, measure(bundle, site, test, kept=kept), seconds)
 
     print("\n| what is trained | cases | trainable numbers | mean Dice per seed | mean |\n|---|---|---|---|---|")
     for method, cases in dict.fromkeys((row["method"], row["cases"]) for row in rows):

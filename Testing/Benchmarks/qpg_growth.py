@@ -1,12 +1,13 @@
 """How the time and memory of generating weights grow with their number.
 
     python Testing/Benchmarks/qpg_growth.py [--out FILE.json] [--most 1e8] [--qubits 12] [--depth 2] [--repeats N]
+                                            [--device cuda]
 
 Generates 1e5, 1e6, ... weights with signed circuits of one size (`ry_cnot_ring`; 12 qubits give 2048 weights each),
 forward and backward, and fits time = constant * weights ** exponent through all sizes whose time is not mostly the
 overhead of calling operations (at least 1e6 weights). An exponent of 1 is linear growth. Memory is the growth of a
-fresh child process's peak (VmHWM; Linux), in bytes per weight; 1e8 weights themselves and their gradient take 8 bytes
-each. Circuits are simulated a bounded number at a time (`chunk=None`).
+fresh child process's peak (VmHWM; Linux), on a GPU of what PyTorch allocated there, in bytes per weight; 1e8 weights
+themselves and their gradient take 8 bytes each. Circuits are simulated a bounded number at a time (`chunk=None`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,24 +31,26 @@ from HQCSegmentLib.qpg.readout import values
 LEAST_FITTED = 10**6
 
 
-def work(circuits: int, *, qubits: int, depth: int) -> Callable[[], None]:
+def work(circuits: int, *, qubits: int, depth: int, device: str) -> Callable[[], None]:
     """One forward and backward pass."""
     torch.manual_seed(0)
-    angles = torch.randn(circuits, depth, qubits, requires_grad=True)
+    angles = torch.randn(circuits, depth, qubits, device=device, requires_grad=True)
     numbers = 2 ** (qubits - 1)
     # One row for all circuits: the gradient takes no memory of its own here.
-    gradient = torch.randn(1, numbers).expand(circuits, numbers)
+    gradient = torch.randn(1, numbers, device=device).expand(circuits, numbers)
 
     def once() -> None:
         angles.grad = None
         values(angles, numbers=numbers, readout="signed").backward(gradient)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return once
 
 
-def seconds(circuits: int, *, qubits: int, depth: int, repeats: int) -> float:
+def seconds(circuits: int, *, qubits: int, depth: int, device: str, repeats: int) -> float:
     """Median time of a pass, after one to warm up."""
-    call = work(circuits, qubits=qubits, depth=depth)
+    call = work(circuits, qubits=qubits, depth=depth, device=device)
     taken = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -57,8 +61,8 @@ def seconds(circuits: int, *, qubits: int, depth: int, repeats: int) -> float:
 
 def measure(circuits: int, *, qubits: int, depth: int) -> None:
     """In the child: print how many bytes one pass raises the peak."""
-    work(2, qubits=qubits, depth=depth)()
-    call = work(circuits, qubits=qubits, depth=depth)
+    work(2, qubits=qubits, depth=depth, device="cpu")()
+    call = work(circuits, qubits=qubits, depth=depth, device="cpu")
     before = process_kibibytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
     call()
@@ -71,8 +75,14 @@ def process_kibibytes(field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def peak_bytes(circuits: int, *, qubits: int, depth: int) -> int:
-    """Growth of the peak memory of a fresh process by one pass."""
+def peak_bytes(circuits: int, *, qubits: int, depth: int, device: str) -> int:
+    """Growth of the peak memory of a fresh process by one pass; on a GPU of its memory in this process."""
+    if device == "cuda":
+        call = work(circuits, qubits=qubits, depth=depth, device=device)
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        call()
+        return torch.cuda.max_memory_allocated() - before
     command = [sys.executable, __file__, "--measure", str(circuits), "--qubits", str(qubits), "--depth", str(depth)]
     return int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
@@ -92,12 +102,14 @@ def main() -> None:
     parser.add_argument("--qubits", type=int, default=12)
     parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    circuit = {"qubits": arguments.qubits, "depth": arguments.depth}
+    circuit: dict[str, Any] = {"qubits": arguments.qubits, "depth": arguments.depth}
     if arguments.measure:
         measure(arguments.measure, **circuit)
         return
+    circuit |= {"device": arguments.device}
     print(f"torch {torch.__version__}, threads {torch.get_num_threads()}, {circuit}\n")
     print("| weights | circuits | time | time per million weights | peak memory | bytes per weight |")
     print("|---|---|---|---|---|---|")

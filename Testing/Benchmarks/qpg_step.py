@@ -1,7 +1,7 @@
 """What Quantum Parameter Generation adds to a training step, beside classical training of the same network.
 
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
-                                          [--depth 2]
+                                          [--depth 2] [--device cuda]
 
 A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits (`ry_cnot_ring`,
 signed) in flat and in singular coordinates and classical training take turns in one process with the same threads;
@@ -26,7 +26,7 @@ import torch
 from HQCSegmentLib import qpg
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.networks import NetworkSpec, logits
-from HQCSegmentLib.training.losses import dice_cross_entropy
+from HQCSegmentLib.training.losses import make_loss
 
 
 @dataclass(frozen=True)
@@ -79,32 +79,34 @@ def methods_of(depth: int) -> dict[str, qpg.QPGConfig | None]:
     }
 
 
-def step_of(task: Task, method: qpg.QPGConfig | None) -> tuple[Callable[[], None], int]:
+def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Callable[[], None], int]:
     """One training step, and how many numbers it trains."""
     torch.manual_seed(0)
-    network = task.network.build()
+    network = task.network.build().to(device)
     if method is not None:
         qpg.inject(network, method)
     rates = {"angle_rate": 0.02, "scale_rate": 0.01, "classical_rate": 1e-3}
     optimizer = torch.optim.AdamW(qpg.parameter_groups(network, **rates))
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    images = torch.randn(task.shape)
-    labels = torch.randint(task.network.out_channels, (task.shape[0], 1, *task.shape[2:]))
-    known = torch.ones(task.shape[0], task.network.out_channels, dtype=torch.bool)
-    loss = dice_cross_entropy()
+    images = torch.randn(task.shape, device=device)
+    labels = torch.randint(task.network.out_channels, (task.shape[0], 1, *task.shape[2:]), device=device)
+    known = torch.ones(task.shape[0], task.network.out_channels, dtype=torch.bool, device=device)
+    loss = make_loss("dice_ce")
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         loss(logits(network, images), labels, known).backward()
         torch.nn.utils.clip_grad_norm_(trained, 12.0)
         optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step, qpg.trainable_numbers(network)
 
 
-def measure(task: Task, *, depth: int, repeats: int) -> dict[str, Any]:
+def measure(task: Task, *, depth: int, repeats: int, device: str) -> dict[str, Any]:
     """Median seconds of a step for each method; the methods take turns."""
-    steps = {name: step_of(task, method) for name, method in methods_of(depth).items()}
+    steps = {name: step_of(task, method, device) for name, method in methods_of(depth).items()}
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats + 1):
         for name, (step, _) in steps.items():
@@ -122,6 +124,11 @@ def measure(task: Task, *, depth: int, repeats: int) -> dict[str, Any]:
     }
 
 
+def processor_of(device: str) -> str:
+    """Name of what computes."""
+    return torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,25 +136,26 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS), help="which networks")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--depth", type=int, default=2, help="layers of rotations in every circuit")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     where = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "torch": torch.__version__,
         "depth": arguments.depth,
         "threads": torch.get_num_threads(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_of(arguments.device),
     }
     print(", ".join(f"{name} {value}" for name, value in where.items()), end="\n\n")
     print("| network | trained | numbers | step | more than classical | goal |\n|---|---|---|---|---|---|")
     rows = []
     for name in arguments.tasks.split(","):
-        row = measure(TASKS[name], depth=arguments.depth, repeats=arguments.repeats)
+        row = measure(TASKS[name], depth=arguments.depth, repeats=arguments.repeats, device=arguments.device)
         rows.append(row)
         for method, seconds in row["seconds"].items():
             added = "" if method == "classical" else f"{100 * row['added'][method]:+.1f} %"
             goal = "" if method == "classical" else f"{100 * row['goal']:.0f} %"
             numbers = row["trainable_numbers"][method]
-            print(f"| {row['task']} | {method} | {numbers:,} | {seconds:.3f} s | {added} | {goal} |", flush=True)
+            print(f"| {row['task']} | {method} | {numbers:,} | {seconds:.4f} s | {added} | {goal} |", flush=True)
     if arguments.out:
         write_json(arguments.out, {"setting": where, "rows": rows})
 

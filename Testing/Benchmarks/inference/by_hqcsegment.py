@@ -1,4 +1,4 @@
-"""HQCSegment's own path, as `segment` goes it: FOLDER OVERLAP THREADS."""
+"""HQCSegment's own path, as `segment` goes it: FOLDER OVERLAP THREADS DEVICE."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from subject import (
     MEAN,
     WINDOW,
     WORKING_SPACING,
-    Network,
     image,
     measured,
+    network_on,
     preprocessing,
 )
 
@@ -30,10 +30,12 @@ CT = Intensities(
 )
 
 
-def main(folder: Path, overlap: float, threads: int, *, name: str = "hqcsegment", whole: bool = False) -> None:
+def main(
+    folder: Path, overlap: float, threads: int, device: str, *, name: str = "hqcsegment", whole: bool = False
+) -> None:
     """Segment and measure; `whole`: windows over the whole image, as the other methods lay them."""
     torch.set_num_threads(threads)
-    network = Network().eval()
+    network = network_on(device)
     ct = image(np.load(folder / "ct.npy"))
     with measured(folder / f"{name}.json"):
         within = None if whole else body_box(ct, CT, spacing=WORKING_SPACING)
@@ -42,4 +44,4 @@ def main(folder: Path, overlap: float, threads: int, *, name: str = "hqcsegment"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -1,4 +1,4 @@
-"""nnU-Net v2's predictor on an array, with its own resampling: FOLDER OVERLAP THREADS."""
+"""nnU-Net v2's predictor on an array, with its own resampling: FOLDER OVERLAP THREADS DEVICE."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from subject import DEVIATION, HIGH, LOW, MEAN, SPACING, STRUCTURES, WINDOW, WORKING_SPACING, Network, measured
+from subject import DEVIATION, HIGH, LOW, MEAN, SPACING, STRUCTURES, WINDOW, WORKING_SPACING, measured, network_on
 
 for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
     os.environ.setdefault(name, "")
@@ -42,19 +42,20 @@ def plans() -> dict:
     }  # fmt: skip
 
 
-def main(folder: Path, overlap: float, threads: int) -> None:
+def main(folder: Path, overlap: float, threads: int, device: str) -> None:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
     torch.set_num_threads(threads)
-    network = Network().eval()
+    network = network_on(device)
     array = np.load(folder / "ct.npy")
     labels = {"background": 0} | {f"structure_{value}": value for value in range(1, STRUCTURES + 1)}
     dataset = {"channel_names": {"0": "CT"}, "labels": labels, "file_ending": ".nii.gz", "numTraining": 1}
     with measured(folder / "nnunet.json"):
         predictor = nnUNetPredictor(
-            tile_step_size=1 - overlap, use_gaussian=True, use_mirroring=False, perform_everything_on_device=False,
-            device=torch.device("cpu"), allow_tqdm=False,
+            tile_step_size=1 - overlap, use_gaussian=True, use_mirroring=False,
+            perform_everything_on_device=device != "cpu",
+            device=torch.device(device), allow_tqdm=False,
         )  # fmt: skip
         manager = PlansManager(plans())
         predictor.manual_initialization(
@@ -68,4 +69,4 @@ def main(folder: Path, overlap: float, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

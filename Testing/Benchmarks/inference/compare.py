@@ -1,6 +1,7 @@
 """Memory and time of segmenting a planning CT: HQCSegment beside MONAI and nnU-Net v2, same network and weights.
 
     python Testing/Benchmarks/inference/compare.py --out FOLDER [--scale 1] [--overlap 0.25] [--rounds 1] [--threads 2]
+                                                     [--device cuda]
 
 Makes an environment with nnU-Net v2 in FOLDER/nnunet on the first call (network needed). Each method runs in a process
 of its own, one after the other, in every round; peak memory is that of the process. Writes FOLDER/results.json and a
@@ -37,6 +38,7 @@ def main() -> None:
     options.add_argument("--overlap", type=float, default=0.25)
     options.add_argument("--rounds", type=int, default=1)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options.add_argument("--methods", default=",".join(METHODS), help="to run now, with commas")
     options.add_argument("--nnunet-python", type=Path, help="of an environment that has nnU-Net v2")
     asked = options.parse_args()
@@ -47,6 +49,8 @@ def main() -> None:
         pythons["nnunet"] = asked.nnunet_python or nnunet_environment(asked.out / "nnunet")
     shape = [*SHAPE[:2], max(32, round(SHAPE[2] * asked.scale))]
     settings = {"shape": shape, "structures": STRUCTURES, "overlap": asked.overlap, "threads": asked.threads}
+    if asked.device != "cpu":
+        settings["device"] = asked.device
     phantom = asked.out / "ct.npy"
     if not phantom.exists() or [*np.load(phantom, mmap_mode="r").shape] != shape:
         write_phantom(phantom, scale=asked.scale)
@@ -96,8 +100,9 @@ def nnunet_environment(folder: Path) -> Path:
 
 def measure(method: str, python: Path, asked: argparse.Namespace) -> dict:
     """Run one method once."""
-    words = [python, HERE / f"by_{method}.py", asked.out, asked.overlap, asked.threads]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(asked.threads)}
+    words = [python, HERE / f"by_{method}.py", asked.out, asked.overlap, asked.threads, asked.device]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(asked.threads)}
     done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True)
     if done.returncode:
         # A method that runs out of memory is a result too.

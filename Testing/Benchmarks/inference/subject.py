@@ -100,9 +100,18 @@ def preprocessing() -> Preprocessing:
     )
 
 
+def network_on(device: str) -> Network:
+    """The network, ready to work: on a GPU it has seen one window, so that libraries are loaded."""
+    network = Network().eval().to(device)
+    if device != "cpu":
+        with torch.inference_mode(), torch.autocast(device, dtype=torch.float16):
+            network(torch.zeros(1, 1, *WINDOW, device=device)).cpu()
+    return network
+
+
 @contextmanager
 def measured(out: Path) -> Iterator[None]:
-    """Write seconds, processor seconds and the peak memory of this process."""
+    """Write seconds, processor seconds and the peak memory of this process, on a GPU too if it is used."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu = time.process_time()
     yield
@@ -112,4 +121,6 @@ def measured(out: Path) -> Iterator[None]:
         "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3),
         "rss_before_gib": round(before / 2**20, 3),
     }
+    if torch.cuda.is_initialized():
+        result["peak_gpu_gib"] = round(torch.cuda.max_memory_reserved() / 2**30, 3)
     out.write_text(json.dumps(result))
