@@ -92,7 +92,8 @@ class _Plane:
     """Scores of one plane and which is the highest.
 
     Attributes:
-        scores: (structures + 1, first * second), float32, on the CPU.
+        scores: (structures + 1, first * second), float32; where the planes came from, if that is an NVIDIA GPU, else on
+            the CPU.
         winner: (first, second).
         lead: How far the highest is ahead of the next, (first, second); None where nobody asks.
     """
@@ -110,18 +111,19 @@ class _Plane:
 def _scored(planes: Iterable[Tensor], *, with_leads: bool) -> Iterator[tuple[int, _Plane]]:
     for number, scores in enumerate(planes):
         shape = scores.shape[1:]
+        own = scores.detach().float()
         # A copy: the memory behind a plane may be used again for the next ones.
-        own = scores.detach().float().cpu().reshape(len(scores), -1).clone()
+        own = (own if own.device.type == "cuda" else own.cpu()).reshape(len(scores), -1).clone()
         lead = _lead(own).reshape(shape) if with_leads else None
-        # Three times as fast as `argmax`; of equal scores both give the first.
-        plane = _Plane(own, own.max(dim=0).indices.reshape(shape).numpy(), lead)
+        # Three times as fast as `argmax`; of equal scores both give the first (on the CPU).
+        plane = _Plane(own, own.max(dim=0).indices.cpu().reshape(shape).numpy(), lead)
         yield number, _Plane(own, plane.winner.astype(plane.kind), lead)
 
 
 def _lead(scores: Tensor) -> npt.NDArray[np.float32]:
     """How far the highest of scores (structures + 1, voxels) is ahead of the next, (voxels,)."""
     best = scores.topk(2, dim=0).values
-    return (best[0] - best[1]).numpy()
+    return (best[0] - best[1]).cpu().numpy()
 
 
 def _neighbours(source: int, target: int) -> Places:
@@ -148,21 +150,22 @@ def _winners(
     row, column = np.nonzero(least == mark)
     size = max(1, SCORES_AT_ONCE // len(below.scores))
     width = below.winner.shape[1]
+    device = below.scores.device
     lead = None
     if below.lead is not None and above.lead is not None:
         lead = _in_plane(below.lead * np.float32(1 - weight) + above.lead * np.float32(weight), first, second)
     for start in range(0, len(row), size):
         part = slice(start, start + size)
         i, j = row[part], column[part]
-        corners = [torch.from_numpy(a[i] * width + b[j]) for a in first[:2] for b in second[:2]]
-        down, across = (torch.from_numpy(one[2][where]).float() for one, where in ((first, i), (second, j)))
+        corners = [torch.from_numpy(a[i] * width + b[j]).to(device) for a in first[:2] for b in second[:2]]
+        down, across = (torch.from_numpy(one[2][where]).float().to(device) for one, where in ((first, i), (second, j)))
         at = [
             _between(below.scores.index_select(1, corner), above.scores.index_select(1, corner), weight)
             for corner in corners
         ]
         left, right = _between(at[0], at[2], down), _between(at[1], at[3], down)
         scores = _between(left, right, across)
-        least[i, j] = scores.argmax(dim=0).numpy()
+        least[i, j] = scores.argmax(dim=0).cpu().numpy()
         if lead is not None:
             lead[i, j] = _lead(scores)
     return least, lead

@@ -58,9 +58,7 @@ class NetworkScorer:
         while True:
             at_a_time = min(self._most, self._on_cpu(windows.shape[2:]) if self.device.type == "cpu" else len(windows))
             try:
-                parts = [self._part(part, at_a_time) for part in windows.split(at_a_time)]
-                # Joining one would copy it.
-                return parts[0] if len(parts) == 1 else torch.cat(parts)
+                return self._in_parts(windows, at_a_time)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -84,6 +82,19 @@ class NetworkScorer:
     @staticmethod
     def _on_cpu(window: tuple[int, ...]) -> int:
         return 2 if math.prod(window) <= MOST_VOXELS_OF_A_PAIR else 1
+
+    def _in_parts(self, windows: Tensor, at_a_time: int) -> Tensor:
+        if len(windows) <= at_a_time:
+            return self._part(windows, at_a_time)
+        scores: Tensor | None = None
+        for start in range(0, len(windows), at_a_time):
+            part = self._part(windows[start : start + at_a_time], at_a_time)
+            if scores is None:
+                # Where a device was too small for all windows, it shall not hold all scores either.
+                scores = torch.empty((len(windows), *part.shape[1:]))
+            scores[start : start + at_a_time] = part
+        assert scores is not None
+        return scores
 
     def _part(self, windows: Tensor, at_a_time: int) -> Tensor:
         if self.device.type == "cpu" and len(windows) < at_a_time:

@@ -75,7 +75,7 @@ def planes(
     began = 0
     for done, (start, scores) in enumerate(scored, start=1):
         if weight is None:
-            sums = _empty_sums((len(scores), length, *(grid.padded[one] for one in grid.others)), scores.device)
+            sums = _empty_sums((len(scores), length, *(grid.padded[one] for one in grid.others)), scores)
             counts = torch.zeros_like(sums[0])
             weight = _weight(grid, dims=dims, device=sums.device)
         assert sums is not None
@@ -161,9 +161,12 @@ def _scored(
             yield start, outputs[index] if value is None else constant[value]
 
 
-def _empty_sums(shape: tuple[int, ...], device: torch.device) -> Tensor:
+def _empty_sums(shape: tuple[int, ...], scores: Tensor) -> Tensor:
+    """Sums on the device of a window's scores, if it has room for these twice more, to add them; else on the CPU."""
     try:
-        return torch.zeros(shape, device=device)
+        sums = torch.zeros(shape, device=scores.device)
+        torch.empty((2, *scores.shape), device=scores.device)
+        return sums
     except torch.OutOfMemoryError:
         return torch.zeros(shape)
 
