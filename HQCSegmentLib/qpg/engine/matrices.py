@@ -114,13 +114,20 @@ def controlled(gates: Sequence[CU3], angles: Tensor) -> Tensor:
 
 def product_state(vectors: Tensor) -> Tensor:
     """Tensor product of one-qubit states, (..., qubits, 2) -> (..., 2**qubits); qubit 0 the most significant."""
-    qubits = vectors.shape[-2]
-    if qubits == 0:
+    if vectors.shape[-2] == 0:
         return vectors.new_ones(*vectors.shape[:-2], 1)
-    # From the last qubit on, so that the innermost dimension is the long one.
-    state = vectors[..., qubits - 1, :]
-    for qubit in range(qubits - 2, -1, -1):
-        state = (vectors[..., qubit, :].unsqueeze(-1) * state.unsqueeze(-2)).flatten(-2)
+    # Neighbours in pairs, pairs of pairs, ...: few operations, all of a level in one; what is left over comes last.
+    left_over: list[Tensor] = []
+    while vectors.shape[-2] > 1:
+        count = vectors.shape[-2]
+        if count % 2:
+            vectors, last = vectors.split([count - 1, 1], dim=-2)
+            left_over.append(last.squeeze(-2))
+        first, second = vectors.unflatten(-2, (-1, 2)).unbind(-2)
+        vectors = (first.unsqueeze(-1) * second.unsqueeze(-2)).flatten(-2)
+    state = vectors.squeeze(-2)
+    for last in reversed(left_over):
+        state = (state.unsqueeze(-1) * last.unsqueeze(-2)).flatten(-2)
     return state
 
 

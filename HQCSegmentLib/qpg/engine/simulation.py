@@ -29,6 +29,9 @@ PEAK_STATES = 4
 SMALL_BYTES = 2**26
 """Memory that is never worth doing the work in parts."""
 
+DEVICE_SMALL_BYTES = 2**29
+"""The same for other devices: calling their operations costs more, and what they are called for less."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -90,11 +93,11 @@ class Plan:
                 matrices += 9 * len(stage.gates) * 4**WINDOW_WIDTH
         return (halves + matrices) * itemsize * (1 if self.program.is_real else 2)
 
-    def circuits_at_once(self, circuits: int, itemsize: int) -> int:
+    def circuits_at_once(self, circuits: int, itemsize: int, *, small: int = SMALL_BYTES) -> int:
         """How many circuits keep the peak memory bounded; as equal parts as they can be."""
         states = circuits * itemsize * (1 if self.program.is_real else 2) * 2**self.program.qubits
         # Results, their gradient and, with later stages, final states of all circuits are there all the time.
-        allowed = max((PEAK_STATES - (3 if self.later_stages else 2)) * states, SMALL_BYTES)
+        allowed = max((PEAK_STATES - (3 if self.later_stages else 2)) * states, small)
         parts = -(-circuits * self.bytes_of_one(itemsize) // allowed)
         return max(1, -(-circuits // max(1, parts)))
 
@@ -133,7 +136,8 @@ def simulate(
         raise QPGError(msg)
     everything = 2 ** (qubits - 1) if measure in ("differences", "products") else 2**qubits
     how = plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything)
-    size = chunk or how.circuits_at_once(len(angles), angles.element_size())
+    small = SMALL_BYTES if angles.device.type == "cpu" else DEVICE_SMALL_BYTES
+    size = chunk or how.circuits_at_once(len(angles), angles.element_size(), small=small)
     if size >= len(angles):
         return how.values(angles)
     return _InChunks.apply(angles, how, size)
