@@ -55,7 +55,7 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
         TextColumn("{task.fields[state]}"),
         console=error_console(),
     )
-    state = {"loss": "", "dice": "", "left": ""}
+    state = {"loss": "", "dice": "", "base": "", "left": ""}
     task = progress.add_task(title, total=None, state="reading cases")
 
     begun = False
@@ -69,6 +69,8 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             progress.update(task, completed=event["step"], total=event["of"])
         elif event["event"] == "held-out":
             state["dice"] = f"held-out Dice {event['mean_dice']:.3f}"
+        elif event["event"] == "base":
+            state["base"] = f"base alone {event['mean_dice']:.3f}"
         elif event["event"] == "outlook":
             progress.console.print(event["message"], soft_wrap=True)
         elif event["event"] == "warning":

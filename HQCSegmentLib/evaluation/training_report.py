@@ -10,6 +10,7 @@ from typing import Any
 
 from HQCSegmentLib.bundle import Manifest
 from HQCSegmentLib.bundle.model_card import describe_postprocessing
+from HQCSegmentLib.evaluation.base_gain import BaseGain
 from HQCSegmentLib.evaluation.held_out import read_held_out
 from HQCSegmentLib.evaluation.pictures import data_url, learning_curve, rank_curves
 from HQCSegmentLib.evaluation.templates import render
@@ -34,10 +35,12 @@ def write_training_report(run: Path, manifest: Manifest) -> None:
     pictures = [(case, _picture(folder / case.picture)) for case, folder in cases]
     scored = [pair for pair in cases if pair[0].dice]
     worst, where = min(scored, key=lambda pair: min(pair[0].dice.values())) if scored else (None, None)
+    gain = BaseGain.of([read_events(folder / "events.jsonl") for folder in _fold_folders(run)] if folds else [events])
     html = render(
         "training.html.j2",
         manifest=manifest,
         verdict=verdict,
+        base=gain.before if gain else {},
         worst=worst,
         worst_picture=_picture(where / worst.weakest_picture) if worst and where else None,
         cases=pictures,
@@ -64,9 +67,12 @@ def _course(events: Sequence[dict[str, Any]]) -> str:
 
 def _fold_courses(run: Path) -> list[tuple[str, str]]:
     """Name and course of every fold."""
-    folders = sorted(run.glob("fold*/"), key=lambda path: int(path.name.removeprefix("fold")))
-    events = {folder.name.removeprefix("fold"): read_events(folder / "events.jsonl") for folder in folders}
+    events = {folder.name.removeprefix("fold"): read_events(folder / "events.jsonl") for folder in _fold_folders(run)}
     return [(f"fold {number}", _course(found)) for number, found in events.items()]
+
+
+def _fold_folders(run: Path) -> list[Path]:
+    return sorted(run.glob("fold*/"), key=lambda path: int(path.name.removeprefix("fold")))
 
 
 def _picture(path: Path) -> str | None:
@@ -80,8 +86,10 @@ def _versions() -> dict[str, str]:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Events of a run; a line cut off by a crash is left out."""
-    events = []
+    """Events of a run; a line cut off by a crash is left out. None where no run was begun."""
+    events: list[dict[str, Any]] = []
+    if not path.is_file():
+        return events
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             events.append(json.loads(line))

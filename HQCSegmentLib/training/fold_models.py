@@ -16,7 +16,7 @@ from HQCSegmentLib.files import write_json
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog, OnEvent
 from HQCSegmentLib.training.out_of_fold import certainty_of_folds, chosen_postprocessing, read_predictions
-from HQCSegmentLib.training.outlook import outlook_of_run
+from HQCSegmentLib.training.outlook import tell_outlook
 from HQCSegmentLib.training.record import CONTENTS
 from HQCSegmentLib.training.team import Team
 
@@ -86,7 +86,7 @@ def put_together(
             bundle = replace(mean, description=description).apply(base=base, out=out / "bundle")
         log = EventLog(out / "events.jsonl", on_event)
         log.emit("warning", message=NOT_MEASURED.format(what=config.after_folds))
-        log.emit("outlook", message=outlook_of_run(out, config, from_base=base is not None))
+        tell_outlook(log, out, config, from_base=base is not None)
         write_training_report(out, bundle.manifest)
         log.emit("done", bundle="bundle", trainable_numbers=bundle.manifest.training.trainable_numbers, dice=dict(dice))
         log.close()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import nn
 
-from HQCSegmentLib.bundle import Certainty, Inference
+from HQCSegmentLib.bundle import Bundle, Certainty, Inference
 from HQCSegmentLib.cohort import LabelMap
 from HQCSegmentLib.evaluation.metrics import compare_masks, dice_per_structure
 from HQCSegmentLib.inference import winning_outputs
 from HQCSegmentLib.inference.confidence import ExpectedDice
+from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
 
@@ -73,6 +74,18 @@ def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, sur
     return Judgement(
         case.name, dice, surfaces, winner, {name: expected[value] for value, name in case.known.items() if expected}
     )
+
+
+def judge_base(base: Bundle, plan: Plan, cases: Sequence[JudgedCase], *, team: Team) -> dict[str, float]:
+    """Mean held-out Dice of a base model as it is, of each structure that it knows and that is drawn."""
+    names = {structure.name for structure in base.manifest.labels}
+    known = [
+        replace(case, known={value: name for value, name in case.known.items() if name in names}) for case in cases
+    ]
+    if not any(case.known for case in known):
+        return {}
+    network = base.build_for(plan.labels, plan.preprocessing.names).to(team.device)
+    return mean_scores([one.dice for one in judge(network, known, plan.inference, team=team)])
 
 
 def certainty_of(found: Sequence[Judgement]) -> dict[str, Certainty]:

@@ -1,4 +1,4 @@
-"""What more time would bring, told from the course of a run so far."""
+"""What a run gained over its base and what more time would bring, told from its course."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from HQCSegmentLib.evaluation.base_gain import BaseGain
 from HQCSegmentLib.evaluation.training_report import read_events
 from HQCSegmentLib.training.budget import CAP
 from HQCSegmentLib.training.config import BUDGET_SECONDS, TrainConfig
+from HQCSegmentLib.training.events import EventLog
 from HQCSegmentLib.training.plan import usual_steps
 from HQCSegmentLib.training.record import recorded_plan
 
@@ -21,15 +23,19 @@ FALLING = 0.05
 """The same for the training loss: the part by which it fell."""
 
 
-def outlook_of_run(out: Path, config: TrainConfig, *, from_base: bool) -> str:
-    """What more time would bring to a run.
+def tell_outlook(log: EventLog, out: Path, config: TrainConfig, *, from_base: bool) -> None:
+    """Events of what a run gained, as a warning where it did harm, and of what more time would bring.
 
     Args:
+        log: Of the run.
         out: Its folder, with record and events; where folds were held out, they tell how Dice went.
         config: Its settings.
         from_base: Whether it started from a base.
     """
     runs = [read_events(path) for path in (out / "events.jsonl", *sorted(out.glob("fold*/events.jsonl")))]
+    gain = BaseGain.of(runs[1:] or runs)
+    if gain is not None and gain.is_worse:
+        log.emit("warning", message=str(gain))
     losses = [{event["step"]: event["loss"] for event in events if event["event"] == "progress"} for events in runs]
     dice = [
         {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"}
@@ -43,7 +49,12 @@ def outlook_of_run(out: Path, config: TrainConfig, *, from_base: bool) -> str:
     )
     steps, usual = recorded_plan(out).steps, usual_steps(from_base=from_base)
     is_capped = config.steps is None and config.budget is None and steps < usual
-    return f"{left_out(steps, usual)} {course}" if is_capped else course
+    sentences = [
+        *([str(gain)] if gain is not None and not gain.is_worse else []),
+        *([left_out(steps, usual)] if is_capped else []),
+        course,
+    ]
+    log.emit("outlook", message=" ".join(sentences))
 
 
 def left_out(steps: int, usual: int) -> str:

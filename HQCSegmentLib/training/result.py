@@ -26,7 +26,7 @@ from HQCSegmentLib.training.out_of_fold import (
     read_predictions,
     write_predictions,
 )
-from HQCSegmentLib.training.outlook import outlook_of_run
+from HQCSegmentLib.training.outlook import tell_outlook
 from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
@@ -108,9 +108,7 @@ class Run:
             dice = self._tell(step, found)
         if self.team.leads:
             self._write_held_out(found)
-            self.log.emit(
-                "outlook", message=outlook_of_run(self.out, self.config, from_base=self.base_weights is not None)
-            )
+            tell_outlook(self.log, self.out, self.config, from_base=self.base_weights is not None)
         choice = self._postprocessing(found)
         summary = TrainingSummary(
             method=self.config.method,

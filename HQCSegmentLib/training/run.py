@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,13 +19,14 @@ from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import Cohort, Fingerprint, Split, fingerprint, split
 from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.errors import InputError, WorkError
+from HQCSegmentLib.evaluation.training_report import read_events
 from HQCSegmentLib.networks import with_deep_supervision
 from HQCSegmentLib.training import budget
 from HQCSegmentLib.training.augmentation import Mirror, augmentation
 from HQCSegmentLib.training.budget import Speed
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.events import EventLog, OnEvent
-from HQCSegmentLib.training.judging import judge_one
+from HQCSegmentLib.training.judging import judge_base, judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
@@ -118,6 +120,8 @@ def finetune(
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
     judged = [make_judged_case(case, plan, measured.channels[0], outputs, kept) for case in held_out]
+    is_told = resume and any(event["event"] == "base" for event in read_events(out / "events.jsonl"))
+    before = {} if base is None or is_told else judge_base(base, plan, judged, team=team)
     if config.steps is None and resume:
         plan = recorded_plan(out)
     elif config.steps is None and measured_in is not None:
@@ -160,6 +164,8 @@ def finetune(
         if kept.folder is not None:
             log.emit("cache", found=kept.found, made=kept.made, bytes=kept.size())
         log.emit("started", cases=len(cases), held_out=len(held_out), trainable_numbers=trained, steps=plan.steps)
+        if before:
+            log.emit("base", dice=before, mean_dice=round(statistics.fmean(before.values()), 5))
         loop = make_loop(network, plan, config, cases, team, out / "checkpoints", log)
         with _own_random_numbers(team):
             step = loop.run(resume=resume, check=run.check)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import HQCSegmentLib as hqc
+from HQCSegmentLib.evaluation.base_gain import BaseGain
 from HQCSegmentLib.evaluation.held_out import read_held_out
+from HQCSegmentLib.evaluation.training_report import read_events
 from HQCSegmentLib.evaluation.verdict import judge_model
 
 
@@ -75,3 +77,35 @@ def test_with_folds_the_report_judges_by_the_cases_of_all_folds(tiny_cohort: Pat
     assert "4 held-out case(s) in 2 folds" in report
     assert "Out-of-fold cases" in report
     assert "fold 2" in report
+
+
+def test_a_run_from_a_base_is_compared_with_the_base_alone(tiny_run: Path, tiny_cohort: Path, tmp_path: Path, tiny):
+    def run(name: str, **settings: float) -> list[dict]:
+        config = hqc.TrainConfig(method="full", held_out=1, **tiny.SETTINGS, **settings)
+        hqc.finetune(hqc.Cohort.open(tiny_cohort), base=tiny_run / "bundle", config=config, out=tmp_path / name)
+        return read_events(tmp_path / name / "events.jsonl")
+
+    gentle = run("gentle", steps=2, learning_rate=1e-5)
+    (base,) = [event for event in gentle if event["event"] == "base"]
+    assert base["dice"].keys() == {"Ball", "Cube"}
+    assert base["mean_dice"] > 0.8
+    (outlook,) = [event["message"] for event in gentle if event["event"] == "outlook"]
+    assert f"from {base['mean_dice']:.3f} (the base model alone) to" in outlook
+    harmful = run("harmful", steps=2, learning_rate=1.0)
+    said = [event["message"] for event in harmful if event["event"] == "warning"]
+    assert any("the base model alone was better" in message for message in said)
+    report = (tmp_path / "harmful" / "report.html").read_text()
+    assert "base alone" in report
+    assert "the base model alone was better" in report
+
+
+def test_folds_are_compared_with_the_base_together():
+    def events(base: dict[str, float], trained: dict[str, float]) -> list[dict]:
+        return [{"event": kind, "dice": dice} for kind, dice in (("base", base), ("held-out", trained))]
+
+    gain = BaseGain.of([events({"Heart": 0.5}, {"Heart": 0.7, "Lens": 0.1}), events({"Heart": 0.7}, {"Heart": 0.9})])
+    assert gain is not None
+    assert gain.before == pytest.approx({"Heart": 0.6})
+    assert gain.after == pytest.approx({"Heart": 0.8})
+    assert not gain.is_worse
+    assert BaseGain.of([events({}, {"Lens": 0.1})]) is None
