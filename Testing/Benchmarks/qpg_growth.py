@@ -5,7 +5,7 @@
 
 Generates 1e5, 1e6, ... weights with signed circuits of one size (`ry_cnot_ring`; 12 qubits give 2048 weights each),
 forward and backward, and fits time = constant * weights ** exponent through all sizes whose time is not mostly the
-overhead of calling operations (at least 1e6 weights). An exponent of 1 is linear growth. Memory is the growth of a
+overhead of calling operations (at least 1e6 weights, on a GPU 1e8). An exponent of 1 is linear growth. Memory is the growth of a
 fresh child process's peak (VmHWM; Linux), on a GPU of what PyTorch allocated there, in bytes per weight; 1e8 weights
 themselves and their gradient take 8 bytes each. Circuits are simulated a bounded number at a time (`chunk=None`).
 """
@@ -28,7 +28,8 @@ import torch
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.qpg.readout import values
 
-LEAST_FITTED = 10**6
+LEAST_FITTED = {"cpu": 10**6, "cuda": 10**8}
+"""Weights from which time is not mostly that of calling operations."""
 
 
 def work(circuits: int, *, qubits: int, depth: int, device: str) -> Callable[[], None]:
@@ -127,10 +128,10 @@ def main() -> None:
             f"{peak / weights:.1f} |",
             flush=True,
         )
-    fitted = [row for row in rows if row["weights"] >= LEAST_FITTED]
+    fitted = [row for row in rows if row["weights"] >= LEAST_FITTED[arguments.device]]
     slope = exponent(fitted) if len(fitted) > 1 else None
     if slope is not None:
-        print(f"\ntime grows as weights ** {slope:.2f} (from {LEAST_FITTED:.0e} weights on)")
+        print(f"\ntime grows as weights ** {slope:.2f} (from {LEAST_FITTED[arguments.device]:.0e} weights on)")
     if arguments.out:
         write_json(arguments.out, {**circuit, "threads": torch.get_num_threads(), "rows": rows, "exponent": slope})
 

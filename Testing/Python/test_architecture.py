@@ -158,3 +158,20 @@ def test_segment_of_inference_is_the_function_whatever_was_imported_before():
         f"from {NAME}.inference import winning_outputs\nfrom {NAME}.inference import segment\nassert callable(segment)"
     )
     assert "torch" in loaded_after(call)
+
+
+SCRIPTS = sorted(
+    path
+    for place in ("Testing/Benchmarks", "Testing/Cuda", "Testing/Robustness", "Utilities")
+    for path in (ROOT / place).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=[path.name for path in SCRIPTS])
+def test_scripts_that_no_test_runs_ask_for_names_that_are_there(script: Path):
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(NAME):
+            names = [alias.name for alias in node.names]
+            __import__(node.module, fromlist=names)
+            missing = [name for name in names if not hasattr(sys.modules[node.module], name)]
+            assert not missing, f"{node.module} has no {', '.join(missing)}"
