@@ -5,9 +5,10 @@
 
 Generates 1e5, 1e6, ... weights with signed circuits of one size (`ry_cnot_ring`; 12 qubits give 2048 weights each),
 forward and backward, and fits time = constant * weights ** exponent through all sizes whose time is not mostly the
-overhead of calling operations (at least 1e6 weights, on a GPU 1e8). An exponent of 1 is linear growth. Memory is the growth of a
-fresh child process's peak (VmHWM; Linux), on a GPU of what PyTorch allocated there, in bytes per weight; 1e8 weights
-themselves and their gradient take 8 bytes each. Circuits are simulated a bounded number at a time (`chunk=None`).
+overhead of calling operations (at least 1e6 weights, on a GPU 1e8). An exponent of 1 is linear growth. Memory is the
+growth of a fresh child process's peak (VmHWM; Linux), on a GPU of what PyTorch allocated, in bytes per weight; 1e8
+weights themselves and their gradient take 8 bytes each. Circuits are simulated a bounded number at a time
+(`chunk=None`).
 """
 
 from __future__ import annotations
