@@ -76,6 +76,11 @@ class Part:
         return index
 
 
+def nothing(grid: Grid) -> Part:
+    """A segment without voxels."""
+    return Part((0, 0, 0), empty_layer(Grid((0, 0, 0), grid.affine), 1))
+
+
 def placed(labels: npt.NDArray, affine: npt.NDArray[np.float64], grid: Grid) -> Part:
     """A label map on the voxels of a grid: moved where it lies on them, else resampled to the nearest voxel.
 

@@ -19,7 +19,16 @@ from vtk.util.numpy_support import vtk_to_numpy
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Grid, Structure
 from HQCSegmentLib.naming import structure_for
-from HQCSegmentSlicer.segment_layers import LabelArray, Part, SegmentLayers, empty_layer, in_memory_order, placed
+from HQCSegmentSlicer.segment_layers import (
+    LabelArray,
+    Part,
+    SegmentLayers,
+    empty_layer,
+    in_memory_order,
+    nothing,
+    placed,
+)
+from HQCSegmentSlicer.segment_surfaces import CLOSED_SURFACE, surface_filler
 from HQCSegmentSlicer.segmentations import BINARY_LABELMAP
 from HQCSegmentSlicer.steps import Steps, finish, in_thread
 from HQCSegmentSlicer.terminology import terminology_of_segment
@@ -67,6 +76,10 @@ def read_segments(
             part = _contours(content.GetSegment(key), values[key], to_world, grid, where)
         elif content.ContainsRepresentation(BINARY_LABELMAP):
             part = _voxels(content, values, to_world, grid)
+        elif source == CLOSED_SURFACE:
+            (key,) = keys
+            surface = content.GetSegment(key).GetRepresentation(CLOSED_SURFACE)
+            part = surface_filler(surface, values[key], to_world, grid)
         else:
             part = _converted(node, *keys, values, to_world, grid)
         place = yield from in_thread(_add, part, layers, grid, len(names))
@@ -145,7 +158,7 @@ def _voxels(
     image = next(iter(segments)).GetRepresentation(BINARY_LABELMAP)
     scalars = image.GetPointData().GetScalars()
     if scalars is None or not scalars.GetNumberOfTuples():
-        return lambda: _nothing(grid)
+        return lambda: nothing(grid)
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     affine = to_world @ slicer.util.arrayFromVTKMatrix(matrix)
@@ -168,7 +181,7 @@ def _contours(
     """A copy of the contours of a segment, which are closed lines."""
     drawn = segment.GetRepresentation(PLANAR_CONTOUR)
     if drawn is None or not drawn.GetNumberOfCells():
-        return lambda: _nothing(grid)
+        return lambda: nothing(grid)
     points = vtk_to_numpy(drawn.GetPoints().GetData()).astype(np.float64) @ to_world[:3, :3].T + to_world[:3, 3]
     contours = []
     for cells in (drawn.GetLines(), drawn.GetPolys()):
@@ -179,7 +192,7 @@ def _contours(
         from HQCSegmentLib.cohort.contour_planes import fill_contours, place_contours
 
         if not contours:
-            return _nothing(grid)
+            return nothing(grid)
         box, _filled = fill_contours(
             place_contours(contours, grid.affine, grid.shape, where=where), grid.affine, grid.shape
         )
@@ -221,8 +234,3 @@ def _converted(
             ).format(name=node.GetName(), kind=source.lower())
         )
     return _voxels(passing, values, to_world, grid)
-
-
-def _nothing(grid: Grid) -> Part:
-    """A segment without voxels."""
-    return Part((0, 0, 0), empty_layer(Grid((0, 0, 0), grid.affine), 1))

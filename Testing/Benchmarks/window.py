@@ -30,7 +30,8 @@ slicer_application.install_widgets()
 slicer_application.install_stand_ins()
 
 from HQCSegmentSlicer.logic import Logic  # noqa: E402
-from HQCSegmentSlicer.segmentations import show_segmentation  # noqa: E402
+from HQCSegmentSlicer.segment_surfaces import CLOSED_SURFACE  # noqa: E402
+from HQCSegmentSlicer.segmentations import BINARY_LABELMAP, show_segmentation  # noqa: E402
 from panel_driver import STAND_IN, make_bundle  # noqa: E402
 from PySide6 import QtCore  # noqa: E402
 
@@ -47,6 +48,21 @@ def balls(shape: tuple[int, int, int], count: int) -> np.ndarray:
         distance = sum((axis - middle) ** 2 for axis, middle in zip(grid, center, strict=True))
         labels[distance < radius**2] = number + 1
     return labels
+
+
+def body(shape: tuple[int, int, int]) -> np.ndarray:
+    """Label map of an ellipsoid that nearly fills the volume, with axes (i, j, k)."""
+    grid = np.ogrid[tuple(slice(-1, 1, size * 1j) for size in shape)]
+    return (sum(axis**2 for axis in grid) < 0.95**2).astype(np.uint8)
+
+
+def as_surfaces(node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode:
+    """The node, with its segments stored as closed surfaces only."""
+    content = node.GetSegmentation()
+    content.CreateRepresentation(CLOSED_SURFACE, True)
+    content.SetSourceRepresentationName(CLOSED_SURFACE)
+    content.RemoveRepresentation(BINARY_LABELMAP)
+    return node
 
 
 def longest_wait(begin: Callable[[], Any], logic: Logic) -> tuple[float, float, float]:
@@ -76,6 +92,8 @@ def main() -> None:
     structures = tuple(Structure(value=value, name=f"Organ{value}") for value in range(1, options.segments + 1))
     segmentation = Segmentation(balls(shape, options.segments), affine, structures)
     node, other = (show_segmentation(segmentation, volume_node=volume) for _ in range(2))
+    outline = Segmentation(body(shape), affine, (Structure(value=1, name="External"),))
+    surfaces = as_surfaces(show_segmentation(outline, volume_node=volume))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         (work / "series").mkdir()
@@ -83,6 +101,9 @@ def main() -> None:
         steps: dict[str, Callable[[Logic], Any]] = {
             "check two patients of the scene": lambda logic: logic.checkCohort(
                 [(volume, node), (volume, other)], waitForCompletion=False
+            ),
+            "check a patient whose body is a surface": lambda logic: logic.checkCohort(
+                [(volume, surfaces)], waitForCompletion=False
             ),
             "save RTSTRUCT": lambda logic: logic.exportStructureSet(
                 node, volume, work / "out.dcm", work / "series", waitForCompletion=False
@@ -92,7 +113,7 @@ def main() -> None:
             ),
             "segment": lambda logic: logic.segment(volume, bundle, waitForCompletion=False),
             "segment again, into the same node": lambda logic: logic.segment(
-                volume, bundle, application.scene.GetNthNodeByClass(2, "vtkMRMLSegmentationNode"),
+                volume, bundle, application.scene.GetNthNodeByClass(3, "vtkMRMLSegmentationNode"),
                 waitForCompletion=False,
             ),
         }  # fmt: skip
@@ -100,7 +121,7 @@ def main() -> None:
             logic = Logic(make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)])
             wall, computing, whole = longest_wait(lambda begin=begin, logic=logic: begin(logic), logic)
             print(
-                f"{name:36s} longest wait {wall:6.2f} s ({computing:5.2f} s computing), whole {whole:6.1f} s",
+                f"{name:40s} longest wait {wall:6.2f} s ({computing:5.2f} s computing), whole {whole:6.1f} s",
                 flush=True,
             )
 
