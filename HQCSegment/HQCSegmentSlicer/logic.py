@@ -40,6 +40,8 @@ class Logic(Runner):
         waitForCompletion: bool = True,
         *,
         structures: Collection[str] | None = None,
+        structureSet: str | Path | None = None,
+        seriesFolder: str | Path | None = None,
         options: Collection[str] = (),
     ) -> slicer.vtkMRMLSegmentationNode | None:
         """Contour a volume with a bundle.
@@ -50,9 +52,19 @@ class Logic(Runner):
             segmentationNode: Node to write to; a new one by default.
             waitForCompletion: Whether to wait for the result.
             structures: Names of the structures to show; all by default.
+            structureSet: RTSTRUCT to write, too, with all structures of the model as it found them.
+            seriesFolder: DICOM series of the volume, for an RTSTRUCT; by default found in Slicer's DICOM database.
             options: Further options of `hqcsegment segment`, such as --fast.
         """
-        task = segment_task(volumeNode, _path(bundlePath), segmentationNode, structures=structures, options=options)
+        task = segment_task(
+            volumeNode,
+            _path(bundlePath),
+            segmentationNode,
+            structures=structures,
+            structure_set=None if structureSet is None else _path(structureSet),
+            series_folder=None if seriesFolder is None else _path(seriesFolder),
+            options=options,
+        )
         return self.run(task, wait=waitForCompletion)
 
     def fineTune(
@@ -67,7 +79,8 @@ class Logic(Runner):
         Args:
             cohort: Folder of the cohort, or a list of (volumeNode, segmentationNode).
             outputFolder: Folder of the run.
-            parameters: Fields of `HQCSegmentLib.TrainConfig` (`budget` among them), and `base` and `resume`.
+            parameters: Fields of `HQCSegmentLib.TrainConfig` (`budget` among them), and `base`, `resume`, `splits`,
+                `cache` and `tensorboard`.
             waitForCompletion: Whether to wait for the result.
         """
         return self.run(fine_tune_task(cohort, _path(outputFolder), parameters), wait=waitForCompletion)
@@ -128,11 +141,22 @@ class Logic(Runner):
         calledAE: str,
         callingAE: str,
         waitForCompletion: bool = True,
+        *,
+        options: Collection[str] = (),
     ) -> int | None:
-        """Send DICOM files to a node (C-STORE); the result is their number."""
-        return self.run(
-            send_task([_path(file) for file in files], host, port, calledAE, callingAE), wait=waitForCompletion
-        )
+        """Send DICOM files to a node (C-STORE); the result is their number.
+
+        Args:
+            files: What to send.
+            host: Name or address of the node.
+            port: Its DICOM port.
+            calledAE: Its AE title.
+            callingAE: AE title of this computer.
+            waitForCompletion: Whether to wait for the result.
+            options: Further options of `hqcsegment send`, such as --tls.
+        """
+        paths = [_path(file) for file in files]
+        return self.run(send_task(paths, host, port, calledAE, callingAE, options=options), wait=waitForCompletion)
 
     def evaluateSegmentation(
         self,
@@ -141,9 +165,20 @@ class Logic(Runner):
         volumeNode: slicer.vtkMRMLScalarVolumeNode,
         outputFolder: str | Path,
         waitForCompletion: bool = True,
+        *,
+        options: Collection[str] = (),
     ) -> Path | None:
-        """Compare segments of equal name; the result is the page, or else the table, of the comparison."""
-        task = evaluation_task(segmentationNode, referenceNode, volumeNode, _path(outputFolder))
+        """Compare segments of equal name; the result is the page of the comparison.
+
+        Args:
+            segmentationNode: What is judged.
+            referenceNode: What it is compared with.
+            volumeNode: On whose voxels they are compared.
+            outputFolder: Folder for the report.
+            waitForCompletion: Whether to wait for the result.
+            options: Further options of `hqcsegment evaluate`, such as --tolerance-mm.
+        """
+        task = evaluation_task(segmentationNode, referenceNode, volumeNode, _path(outputFolder), options=options)
         return self.run(task, wait=waitForCompletion)
 
     def showCase(

@@ -41,11 +41,11 @@ class HQCSegmentParameterNode:
     2 Cohort: cohortSource, cohortFolder; cohortVolumes and cohortSegmentations are the patients of the scene, in
     matching order.
     3 Fine-tune: baseFolder, runFolder, budget (empty: by the number of steps), trainSettings (JSON: fields of
-    TrainConfig that differ from their defaults, as text).
+    TrainOptions that differ from their defaults, as text).
     4 Segment: inputVolume, bundleFolder, outputSegmentation, leftOutStructures, quality, segmentSettings (JSON, as
-    trainSettings).
+    trainSettings), structureSetFolder (for an RTSTRUCT at once).
     5 Deliver: deliverSegmentation, deliverVolume, seriesFolder, deliverFolder, dicomHost, dicomPort, calledAE,
-    callingAE, referenceSegmentation.
+    callingAE, referenceSegmentation, sendSettings and evaluateSettings (JSON, as trainSettings).
     """
 
     cohortSource: CohortSource
@@ -62,6 +62,7 @@ class HQCSegmentParameterNode:
     leftOutStructures: list[str]
     quality: Quality
     segmentSettings: str
+    structureSetFolder: Path
     deliverSegmentation: vtkMRMLSegmentationNode
     deliverVolume: vtkMRMLScalarVolumeNode
     seriesFolder: Path
@@ -71,6 +72,8 @@ class HQCSegmentParameterNode:
     calledAE: str
     callingAE: str = "HQCSEGMENT"
     referenceSegmentation: vtkMRMLSegmentationNode
+    sendSettings: str
+    evaluateSettings: str
 
 
 def chosen(path: Path) -> Path | None:

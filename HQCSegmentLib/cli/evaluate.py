@@ -8,10 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from HQCSegmentLib.cli.evaluate_options import EvaluateOptions
+from HQCSegmentLib.cli.options import make, options_of
 from HQCSegmentLib.cli.output import console, counting, emit_json
 from HQCSegmentLib.cli.segment import check_folder
 
 
+@options_of(EvaluateOptions)
 def evaluate(
     *,
     predictions: Annotated[
@@ -26,9 +29,6 @@ def evaluate(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.csv, metrics.json, report.html, report.pdf.")],
-    tolerance_mm: Annotated[
-        float, typer.Option("--tolerance-mm", metavar="MM", help="For surface Dice and added path length.")
-    ] = 2.0,
     names: Annotated[
         Path | None,
         typer.Option(
@@ -42,6 +42,7 @@ def evaluate(
         bool, typer.Option("--only-predicted", help="Leave out references without a prediction instead of refusing.")
     ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
+    settings: dict[str, Any],
 ) -> None:
     """Compare contours with references, and write the commissioning report.
 
@@ -53,6 +54,7 @@ def evaluate(
     from HQCSegmentLib.evaluation import evaluate as evaluate_folders
     from HQCSegmentLib.evaluation.pairs import names_from
 
+    tolerance_mm = make(EvaluateOptions, settings).tolerance_mm
     check_folder(out)
     value_names = names_from(names) if names is not None else None
     options: dict[str, Any] = {

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection
-from typing import Annotated, Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from HQCSegmentLib.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def options_of(
@@ -45,9 +48,11 @@ def options_of(
 def _option(name: str, field: Any) -> inspect.Parameter:
     """A typer option that is None when the user does not give it; the model then uses its default."""
     kind, metavar = _kind(field.annotation)
-    default = "" if field.default is None else f" (default: {field.default})"
-    flag = f"--{name.replace('_', '-')}"
-    names = [f"{flag}/--no-{name.replace('_', '-')}"] if kind is bool else [flag]
+    default = "" if field.default in (None, ()) else f" (default: {field.default})"
+    if kind == list[Path]:
+        default = " (may be given several times)"
+    flag = flag_of(name)
+    names = [f"{flag}/{flag_of(name, off=True)}"] if kind is bool else [flag]
     option = typer.Option(*names, help=f"{field.description}{default}", metavar=metavar, show_default=False)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
@@ -62,11 +67,39 @@ def _kind(annotation: Any) -> tuple[Any, str | None]:
     origin = get_origin(annotation)
     if origin is Literal:
         return str, "|".join(str(choice) for choice in get_args(annotation))
+    if origin is tuple and get_args(annotation)[0] is Path:
+        return list[Path], "PATH"
     if origin is tuple:
         return str, "PATTERN,..." if get_args(annotation)[0] is str else "N,N,N"
     if origin is dict:
         return str, "PATTERN=N,..."
     return annotation, None
+
+
+def flag_of(name: str, *, off: bool = False) -> str:
+    """Flag of a field on the command line."""
+    return f"--{'no-' if off else ''}{name.replace('_', '-')}"
+
+
+def words_of(options: BaseModel, *, leave_out: Collection[str] = ()) -> list[str]:
+    """Words of the command line for the fields that were given, but for some."""
+    words: list[str] = []
+    for name in type(options).model_fields:
+        value = getattr(options, name)
+        if name in leave_out or name not in options.model_fields_set or value is None:
+            continue
+        if isinstance(value, bool):
+            words.append(flag_of(name, off=not value))
+        else:
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [flag_of(name), str(one)]
+    return words
+
+
+def part_of(options: BaseModel, model: type[Model]) -> Model:
+    """The settings of a model that another one extends."""
+    given = options.model_fields_set & set(model.model_fields)
+    return model.model_validate({name: getattr(options, name) for name in given})
 
 
 def _from_text(value: Any) -> Any:
@@ -83,7 +116,7 @@ def _in_shape(name: str, field: FieldInfo, value: Any) -> Any:
     if _takes(field, dict) and not isinstance(value, dict):
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, str) and part.count("=") == 1 for part in parts):
-            flag = f"--{name.replace('_', '-')}"
+            flag = flag_of(name)
             msg = (
                 f"{flag} {','.join(map(str, parts))} is not possible: it takes PATTERN=N, several separated by commas; "
                 f"for example {flag} 'model.0*=1,model.1*=4'."
@@ -113,9 +146,11 @@ def make(model: type[BaseModel], settings: dict[str, Any]) -> Any:
         return model(**coerced)
     except ValidationError as error:
         first = error.errors()[0]
-        option = f"--{str(first['loc'][0]).replace('_', '-')}" if first["loc"] else "the settings"
-        reason = first["msg"][0].lower() + first["msg"][1:]
-        msg = f"{option} {settings.get(str(first['loc'][0]), '')!r} is not possible: {reason}."
+        reason = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # settings that do not go together
+            raise InputError(f"{reason}.") from error
+        name = str(first["loc"][0])
+        msg = f"{flag_of(name)} {settings.get(name, '')!r} is not possible: {reason[0].lower()}{reason[1:]}."
         raise InputError(msg) from error
 
 
@@ -152,13 +187,13 @@ def _check_sizes(name: str, field: FieldInfo, value: Any) -> None:
     if not kinds or value is None:
         return
     number, *others = (getattr(kind, "__origin__", kind) for kind in get_args(kinds[0]))  # without its limits
-    if number is str:
+    if number in (str, Path):
         return
     counts, words = ((2, 3), "two or three") if others == [...] else ((3,), "three")
     parts = [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
     if len(parts) in counts and all(_is_size(part, number) for part in parts):
         return
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name)
     kind, example = ("whole numbers", "32,32,32") if number is int else ("numbers", "1.5,1.5,3")
     meaning = str(field.description).partition(" (")[0]
     msg = (

@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from HQCSegmentLib.cli.failures import WRONG_INPUT, in_the_way, report
+from HQCSegmentLib.cli.options import make, options_of, part_of
 from HQCSegmentLib.cli.output import console, counting, emit_json, error_console
+from HQCSegmentLib.cli.segment_options import FLAGS_OF_THEIR_OWN, SegmentOptions
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.planning.output import OutputFormat, check_source, check_value_names, write_segmentation
 
 if TYPE_CHECKING:
     from HQCSegmentLib.bundle import Bundle
     from HQCSegmentLib.imaging import Image, Segmentation
-    from HQCSegmentLib.inference.config import SegmentConfig
-
 
 JOINT = "+"
 """Joins the images of one patient on the command line."""
@@ -27,6 +27,7 @@ JOINT = "+"
 SECONDS_BETWEEN_EVENTS = 1.0
 
 
+@options_of(SegmentOptions, leave_out=FLAGS_OF_THEIR_OWN)
 def segment(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Model bundle.", show_default=False)],
@@ -43,7 +44,6 @@ def segment(
     formats: Annotated[
         list[OutputFormat] | None, typer.Option("--format", help="May be given several times (default: nifti).")
     ] = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps")] = "auto",
     fast: Annotated[bool, typer.Option("--fast", help="Windows overlap less: about half of the time.")] = False,
     best: Annotated[
         bool,
@@ -52,25 +52,11 @@ def segment(
             help="Look at the image mirrored too; twice the time. Only for models that were trained with --flips.",
         ),
     ] = False,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="torch|onnx|openvino", help="Program that computes the network.")
-    ] = "torch",
-    ensemble: Annotated[
-        list[Path] | None,
-        typer.Option("--ensemble", help="Further bundle to average with, such as another fold's; several times."),
-    ] = None,
-    contours: Annotated[
-        str,
-        typer.Option(
-            "--contours",
-            metavar="label|probability",
-            help="Trace an RTSTRUCT around voxels, or between them, where the model is undecided.",
-        ),
-    ] = "label",
     no_post_processing: Annotated[
         bool, typer.Option("--no-post-processing", help="Leave out what was chosen in training.")
     ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
+    settings: dict[str, Any],
 ) -> int:
     """Segment images with a model.
 
@@ -94,11 +80,13 @@ def segment(
     from HQCSegmentLib.bundle import Bundle
     from HQCSegmentLib.devices import choose_device
     from HQCSegmentLib.inference import segment as segment_image
+    from HQCSegmentLib.inference.config import SegmentConfig
 
-    config = settings(fast=fast, best=best, engine=engine, contours=contours, postprocessing=not no_post_processing)
+    options = _options(settings, fast=fast, best=best, postprocessing=not no_post_processing)
+    config = part_of(options, SegmentConfig)
     model = Bundle.open(bundle)
-    members = [Bundle.open(path) for path in ensemble or []]
-    choose_device(device)
+    members = [Bundle.open(path) for path in options.ensemble]
+    choose_device(options.device)
     check_folder(out)
     chosen = list(dict.fromkeys(formats or [OutputFormat.nifti]))
     check_value_names(out, model.manifest.labels, chosen)
@@ -112,7 +100,7 @@ def segment(
                 check_source(image, kind, name=str(source))
             with within_case(name, as_json=json_events) as on_progress:
                 result = segment_image(
-                    model, image, device=device, config=config, ensemble=members, on_progress=on_progress
+                    model, image, device=options.device, config=config, ensemble=members, on_progress=on_progress
                 )
             notes += result.warnings
             written = [write_segmentation(out, name, result, kind) for kind in chosen]
@@ -161,21 +149,17 @@ def images_of(source: Path) -> list[Path]:
     return [Path(part) for part in str(source).split(JOINT)]
 
 
-def settings(*, fast: bool, best: bool, engine: str, contours: str, postprocessing: bool) -> SegmentConfig:
-    """Settings from the options.
+def _options(settings: dict[str, Any], *, fast: bool, best: bool, postprocessing: bool) -> SegmentOptions:
+    """Options as the user gave them.
 
     Raises:
         InputError: if two exclude each other, or a word is unknown.
     """
-    from HQCSegmentLib.cli.options import make
-    from HQCSegmentLib.inference.config import SegmentConfig
-
     if fast and best:
         msg = "--fast and --best exclude each other; choose one."
         raise InputError(msg)
     quality = "fast" if fast else "best" if best else "standard"
-    chosen = {"engine": engine, "quality": quality, "contours": contours, "postprocessing": postprocessing}
-    return make(SegmentConfig, chosen)
+    return make(SegmentOptions, {**settings, "quality": quality, "postprocessing": postprocessing})
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from HQCSegmentLib.cli.options import make, options_of
 from HQCSegmentLib.cli.output import console, counting, emit_json
-from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.cli.send_options import SendOptions
 
 
+@options_of(SendOptions)
 def send(
     files: Annotated[
         list[Path],
@@ -23,17 +25,8 @@ def send(
     calling_ae: Annotated[
         str, typer.Option("--calling-ae", help="AE title of this computer, as the server knows it.")
     ] = "HQCSEGMENT",
-    tls: Annotated[bool, typer.Option("--tls", help="Encrypt the connection.")] = False,
-    tls_ca: Annotated[
-        Path | None,
-        typer.Option("--tls-ca", help="Certificates that the server's must be signed by, PEM.", show_default=False),
-    ] = None,
-    tls_certificate: Annotated[
-        Path | None, typer.Option("--tls-certificate", help="Own certificate, PEM.", show_default=False)
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key, PEM.", show_default=False)] = None,
-    timeout: Annotated[float, typer.Option("--timeout", metavar="S", help="Seconds to wait for any answer.")] = 30.0,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
+    settings: dict[str, Any],
 ) -> None:
     """Send DICOM files to a planning system or archive (C-STORE).
 
@@ -44,11 +37,9 @@ def send(
     """
     from HQCSegmentLib.planning.sending import Server, Tls, send_files
 
-    if not tls and (tls_ca or tls_certificate or tls_key):
-        msg = "--tls-ca, --tls-certificate and --tls-key need --tls."
-        raise InputError(msg)
-    encryption = Tls(authorities=tls_ca, certificate=tls_certificate, key=tls_key) if tls else None
-    server = Server(host, port, called_ae, calling_ae, encryption, timeout)
+    options: SendOptions = make(SendOptions, settings)
+    tls = Tls(authorities=options.tls_ca, certificate=options.tls_certificate, key=options.tls_key)
+    server = Server(host, port, called_ae, calling_ae, tls if options.tls else None, options.timeout)
     if json_events:
 
         def sent(file: Path, step: int, of: int) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from HQCSegmentLib.cli.options import make, options_of
+from HQCSegmentLib.cli.options import make, options_of, part_of
 from HQCSegmentLib.cli.output import console, showing, silence
+from HQCSegmentLib.cli.train_options import TrainOptions
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.training.config import TrainConfig
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from HQCSegmentLib.training.events import Event
 
 
-@options_of(TrainConfig)
+@options_of(TrainOptions)
 def train(
     cohort: Annotated[Path, typer.Argument(help="Folder of the cohort.", show_default=False)],
     *,
@@ -31,21 +32,7 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", help="JSON file of settings, such as a run's config.json.")
     ] = None,
-    splits: Annotated[
-        Path | None,
-        typer.Option(
-            "--splits",
-            help="JSON file of the cases to train on and to hold out, such as a run's splits.json or nnU-Net's "
-            "splits_final.json (its first split).",
-        ),
-    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Keep no prepared images on disk for further runs.")
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write curves for TensorBoard, into RUN/tensorboard.")
-    ] = False,
     json_events: Annotated[bool, typer.Option("--json-events", help="One JSON object a line on stdout.")] = False,
     settings: dict[str, Any],
 ) -> None:
@@ -58,9 +45,10 @@ def train(
     """
     from HQCSegmentLib.cohort import Cohort
 
-    chosen = make(TrainConfig, {**_settings_of(config, resume=resume, out=out), **settings})
+    options: TrainOptions = make(TrainOptions, {**_settings_of(config, resume=resume, out=out), **settings})
+    chosen = part_of(options, TrainConfig)
     opened = Cohort.open(cohort)
-    parts = _parts(opened, splits, resume=resume, out=out)
+    parts = _parts(opened, options.splits, resume=resume, out=out)
     # Takes seconds to import, which a mistyped folder need not wait for.
     from HQCSegmentLib.training import finetune
     from HQCSegmentLib.training.tensorboard import TensorBoard
@@ -69,7 +57,7 @@ def train(
     leads = os.environ.get("RANK", "0") == "0"
     with ExitStack() as open_now:
         show = open_now.enter_context(showing("training", as_json=json_events) if leads else silence())
-        curves = open_now.enter_context(TensorBoard(out / "tensorboard")) if tensorboard and leads else None
+        curves = open_now.enter_context(TensorBoard(out / "tensorboard")) if options.tensorboard and leads else None
 
         def tell(event: Event) -> None:
             show(_local(event, out))
@@ -84,7 +72,7 @@ def train(
             resume=resume,
             on_event=tell,
             parts=parts,
-            cache=not no_cache,
+            cache=options.cache,
         )
     if json_events or not leads:
         return

@@ -28,5 +28,7 @@ class SegmentConfig(BaseModel):
         "network finds a structure and the next one equally probable",
     )
     postprocessing: bool = Field(
-        default=True, description="do the post-processing that the model was given in training"
+        default=True,
+        title="Post-processing",
+        description="do the post-processing that the model was given in training",
     )

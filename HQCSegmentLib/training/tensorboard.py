@@ -29,8 +29,8 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             msg = (
-                "curves for TensorBoard need the package tensorboard, which is not installed; install it with: "
-                "pip install 'hqcsegment[tensorboard]'."
+                "curves for TensorBoard need the package tensorboard, which is not installed; install it with "
+                "`python -m pip install tensorboard`, in Slicer with `PythonSlicer -m pip install tensorboard`."
             )
             raise InputError(msg) from error
         self._make = SummaryWriter

@@ -150,7 +150,8 @@ def test_help_of_the_command_loads_nothing_heavy():
 
 def test_what_the_panel_reads_of_settings_loads_nothing_heavy():
     """Its fields are made in the process of the window."""
-    assert loaded_after(f"import {NAME}.training.config, {NAME}.cli.segment_options") == set()
+    options = ", ".join(f"{NAME}.cli.{command}_options" for command in ("train", "segment", "send", "evaluate"))
+    assert loaded_after(f"import {options}") == set()
 
 
 def test_segment_of_inference_is_the_function_whatever_was_imported_before():

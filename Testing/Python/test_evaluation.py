@@ -404,4 +404,4 @@ def test_the_command_writes_a_report_that_can_be_signed(patients: tuple[Path, Pa
 def test_a_tolerance_below_zero_is_refused(patients: tuple[Path, Path], tmp_path: Path):
     wrong = run("evaluate", "--predictions", patients[0], "--references", patients[1], "--out", tmp_path / "out",
                 "--tolerance-mm", "-1", code=2)  # fmt: skip
-    assert "must be 0 or more" in wrong.stderr
+    assert "--tolerance-mm -1.0 is not possible" in " ".join(wrong.stderr.split())

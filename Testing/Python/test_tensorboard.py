@@ -54,5 +54,5 @@ def test_without_the_package_the_run_does_not_begin(tiny_cohort: Path, tmp_path:
     with pytest.raises(InputError, match="is not installed"):
         TensorBoard(tmp_path)
     assert main(["train", str(tiny_cohort), "--out", str(tmp_path / "run"), "--tensorboard"]) == 2
-    assert "pip install 'hqcsegment[tensorboard]'" in capsys.readouterr().err
+    assert "pip install tensorboard" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()

@@ -28,21 +28,25 @@ def segment(words: list[str]) -> None:
     import numpy as np
 
     from HQCSegmentLib.imaging import read_image, write_array
+    from HQCSegmentLib.imaging.dicom_series import read_series
     from HQCSegmentLib.imaging.image_files import image_stem
 
-    source, out = Path(words[1]), Path(words[words.index("--out") + 1])
+    at_once = "rtstruct" in words
+    source, out = Path(words[words.index("--out") - 1]), value_of(words, "--out")
     if (Path(words[0]) / "slow").exists():
         say(event="case-progress", case="volume", fraction=0.25, eta_s=1000)
         sleep_forever()
     if (Path(words[0]) / "broken").exists():
         say(event="error", message="The weights do not fit the network.")
         sys.exit(2)
-    image = read_image(source)
+    image = read_series(source) if at_once else read_image(source)
     for step in range(1, 4):
         say(event="progress", step=step, of=3, eta_s=3 - step)
     labels = np.select([image.array > 100, image.array < -100], [1, 2]).astype(np.uint8)
     out.mkdir(exist_ok=True)
     write_array(out / f"{image_stem(source)}.nii.gz", labels, image.affine)
+    if at_once:
+        (out / f"{source.name}.rtstruct.dcm").write_text(str(value_of(words, "--contours")))
     say(event="done", out=str(out), warnings=["The field of view is cut.", "GTV is far outside the usual volume."])
 
 

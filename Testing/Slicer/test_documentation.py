@@ -13,6 +13,7 @@ import pytest
 import slicer
 import slicer.util
 import tiny
+from child_stand_in import make_bundle
 from HQCSegmentSlicer import dependencies
 from HQCSegmentSlicer.dicom_source import series_of_volume
 from HQCSegmentSlicer.logic import Logic
@@ -22,9 +23,13 @@ from HQCSegmentSlicer.steps import finish
 from HQCSegmentSlicer.volumes import image_from_volume_node
 
 import HQCSegmentLib as hqc
+from HQCSegmentLib.cli.train_options import TrainOptions
+from HQCSegmentLib.demo.cohort import write_patient
+from HQCSegmentLib.demo.hospital import HOSPITAL_B
 from HQCSegmentLib.imaging import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
+STAND_IN = str(Path(__file__).with_name("child_stand_in.py"))
 PAGE = (ROOT / "Docs" / "slicer.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"^\| `(.+?)` \|", PAGE.partition("## Troubleshooting")[2], flags=re.MULTILINE)
 
@@ -101,6 +106,14 @@ def unequal_names(folder: Path, patch: pytest.MonkeyPatch) -> None:
     Logic().evaluateSegmentation(segmentation("Liver"), segmentation("Leber"), volume(), folder)
 
 
+def other_series(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    write_patient(folder / "patient", seed=1, hospital=HOSPITAL_B, alias="B01")
+    logic = Logic(make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)])
+    series = folder / "patient" / "CT"
+    options = {"structureSet": folder / "out.dcm", "seriesFolder": series, "options": ["--contours", "label"]}
+    logic.segment(volume(), make_bundle(folder / "bundle"), **options)
+
+
 SITUATIONS: dict[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
     "Install the PyTorch extension": no_torch,
     "PyTorch is needed": declined_torch,
@@ -113,6 +126,7 @@ SITUATIONS: dict[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
     "{folder} is not a bundle": lambda folder, patch: structures_of_bundle(folder),
     "{path} is not the file that": changed_weights,
     "The original DICOM series": lambda folder, patch: finish(series_of_volume(volume(), folder / "series")),
+    "The segmentation does not lie": other_series,
     "{one} and {other}": unequal_names,
     "Two segments of": lambda folder, patch: masks_from_segmentation_node(segmentation("Liver", "Liver"), volume()),
     "{path} is a NIfTI-2 file": nifti_2,
@@ -142,7 +156,7 @@ def test_the_tutorial_names_what_the_panel_shows():
     files = (ROOT / "HQCSegment" / "Resources" / "UI").glob("*.ui")
     texts = [text for file in files for text in re.findall("<string>(.+?)</string>", file.read_text("utf-8"))]
     shown = {" ".join(text.split()).rstrip(":") for text in texts}
-    shown |= {name.replace("_", " ").capitalize() for name in hqc.TrainConfig.model_fields}
+    shown |= {field.title or name.replace("_", " ").capitalize() for name, field in TrainOptions.model_fields.items()}
     assert len(named) > 15
     assert named - SLICERS_OWN - shown == set()
 

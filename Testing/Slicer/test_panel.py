@@ -22,8 +22,8 @@ from HQCSegmentSlicer.segmentations import show_segmentation
 from panel_driver import Panel, make_bundle
 from PySide6 import QtGui
 
+from HQCSegmentLib.cli.train_options import TrainOptions
 from HQCSegmentLib.imaging import Segmentation, Structure
-from HQCSegmentLib.training.config import TrainConfig
 
 SECTIONS = ("setUp", "cohort", "fineTune", "segment", "deliver")
 
@@ -182,7 +182,7 @@ def test_nothing_can_be_started_before_the_packages_are_there(application, tempo
         assert not panel.ui.installButton.enabled
         assert panel.ui.deviceButton.enabled
         rows = [box.layout().rowCount() for box in (panel.ui.settingsGroupBox, panel.ui.moreSettingsGroupBox)]
-        assert sum(rows) == len(TrainConfig.model_fields) - 1  # without the budget, which is above them
+        assert sum(rows) == len(TrainOptions.model_fields) - 1  # without the budget, which is above them
     finally:
         panel.close()
 
@@ -323,13 +323,24 @@ def test_what_is_prepared_for_a_child_can_be_given_up(application, temporary, mo
 # --- fine-tuning
 
 
-def test_fields_are_those_of_the_training_settings(panel):
-    form = panel.widget.sections[2]._form
-    assert {*form._fields, "budget"} == set(TrainConfig.model_fields)
-    for name, widget in form._fields.items():
-        assert widget.toolTip == TrainConfig.model_fields[name].description
+def type_setting(form, name: str, text: str) -> None:
+    line = form.fields[name].widget.qt_object
+    line.setText(text)
+    line.editingFinished.emit()
+
+
+def choose_setting(form, name: str, value: str) -> None:
+    field = form.fields[name]
+    field.widget.currentIndex = field.choices.index(value) + 1
+
+
+def test_a_time_is_chosen_above_the_other_settings(panel):
     combo = panel.ui.budgetComboBox.qt_object
-    assert [combo.itemText(row) for row in range(1, combo.count())] == ["15min", "1h", "overnight"]
+    assert [combo.itemText(row) for row in range(1, combo.count())] == [
+        "15 minutes",
+        "1 hour",
+        "overnight (10 hours)",
+    ]
 
 
 def test_a_budget_is_a_setting(panel, cohort, tmp_path):
@@ -346,9 +357,8 @@ def test_fine_tuning_from_start_to_report(panel, application, cohort, tmp_path, 
     panel.type_path("cohortFolderLineEdit", cohort)
     panel.type_path("runFolderLineEdit", run)
     form = panel.widget.sections[2]._form
-    form._fields["depth"].qt_object.setText("3")
-    form._fields["depth"].qt_object.editingFinished.emit()
-    form._fields["method"].currentIndex = form._choices["method"].index("lora") + 1
+    type_setting(form, "depth", "3")
+    choose_setting(form, "method", "lora")
     panel.click("startButton")
     panel.until_idle()
     assert json.loads((run / "settings.json").read_text()) == {"method": "lora", "depth": 3}
@@ -390,8 +400,7 @@ def test_cancel_and_resume(panel, cohort, tmp_path):
 
 def test_a_setting_that_is_not_possible_is_named(panel):
     form = panel.widget.sections[2]._form
-    form._fields["depth"].qt_object.setText("many")
-    form._fields["depth"].qt_object.editingFinished.emit()
+    type_setting(form, "depth", "many")
     assert panel.status("fineTune").startswith("--depth 'many' is not possible")
     assert panel.parameters.trainSettings == ""
 
@@ -434,10 +443,9 @@ def test_only_ticked_structures_are_shown(panel, volume, tmp_path):
 
 def test_advanced_settings_become_options_of_the_command(panel):
     section = panel.widget.sections[3]
-    assert set(section._form._fields) == {"engine", "postprocessing", "device"}
     assert section._options() == []
-    section._form._fields["device"].currentIndex = section._form._choices["device"].index("cpu") + 1
-    section._form._fields["postprocessing"].currentIndex = section._form._choices["postprocessing"].index("false") + 1
+    choose_setting(section._form, "device", "cpu")
+    choose_setting(section._form, "postprocessing", "false")
     panel.ui.qualityComboBox.currentIndex = 1
     assert section._options() == ["--fast", "--device", "cpu", "--no-post-processing"]
 
@@ -562,7 +570,8 @@ def test_a_picture_of_every_section_is_written(panel, volume, cohort, tmp_path):
     panel.ui.inputVolumeSelector.setCurrentNode(volume)
     panel.click("applyButton")
     panel.until_idle()
-    panel.ui.settingsGroupBox.collapsed = False
+    for group in ("settingsGroupBox", "moreSettingsGroupBox", "segmentSettingsGroupBox", "deliverSettingsGroupBox"):
+        getattr(panel.ui, group).collapsed = False
     folder = Path(os.environ.get("HQC_PICTURES", tmp_path))
     for name, part in zip(SECTIONS, panel.widget._panels, strict=True):
         panel.picture(folder, name)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 import slicer
 import slicer.util
+import tiny
 from panel_driver import Panel
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import RTStructureSetStorage, SegmentationStorage
@@ -93,10 +97,16 @@ def test_from_a_cohort_to_an_archive(panel, archive, tmp_path, monkeypatch):
     panel.click("reportButton")
     assert opened == ["report.html"]
 
-    # 4 Segment: every segment of the result has a TG-263 name, a color and codes
+    # 4 Segment, by two models and with an RTSTRUCT: every segment has a TG-263 name, a color and codes
     panel.ui.inputVolumeSelector.setCurrentNode(volume)
+    panel.type_path("seriesFolderLineEdit", cohort / "B01" / "CT")
+    panel.ui.segmentSettingsGroupBox.collapsed = False
+    panel.type_path("structureSetFolderLineEdit", tmp_path)
+    panel.widget.sections[3].on_settings({"contours": "probability", "ensemble": str(run / "bundle")})
     panel.click("applyButton")
     finished(panel, "segment", "Done.")
+    at_once = pydicom.dcmread(tmp_path / "contours_unedited.rtstruct.dcm")
+    assert "Liver" in {roi.ROIName for roi in at_once.StructureSetROISequence}
     result = panel.parameters.outputSegmentation
     assert result is not drawn
     content = result.GetSegmentation()
@@ -111,7 +121,6 @@ def test_from_a_cohort_to_an_archive(panel, archive, tmp_path, monkeypatch):
 
     # 5 Deliver: the patient's own contours, since those of two steps are not worth it
     panel.ui.deliverSegmentationSelector.setCurrentNode(drawn)
-    panel.type_path("seriesFolderLineEdit", cohort / "B01" / "CT")
     panel.type_path("deliverFolderLineEdit", tmp_path)
     for button in ("saveStructureSetButton", "saveSegButton"):
         panel.click(button)
@@ -147,3 +156,54 @@ def test_a_node_that_refuses_is_told_in_the_words_of_the_command(panel, archive,
     assert str(file) in panel.errors[0]
     assert panel.status("deliver") == panel.errors[0]
     assert received == []
+
+
+def is_there(group: int) -> bool:
+    """Whether a process of a group is still alive."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def events_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+
+
+def test_a_training_that_is_cancelled_and_resumed_ends_with_the_same_model(panel, tmp_path):
+    """The weights of both runs are the same to the bit."""
+    steps = 40
+    cohort = tiny.write_tiny_cohort(tmp_path / "cohort", patients=2)
+    panel.type_path("cohortFolderLineEdit", cohort)
+    panel.widget.sections[2].on_settings(
+        {"steps": str(steps), "patch": "16,16,16", "batch": "1", "device": "cpu", "held_out": "0"}
+    )
+    panel.type_path("runFolderLineEdit", tmp_path / "whole")
+    panel.click("startButton")
+    finished(panel, "fineTune", "Done.")
+
+    run = tmp_path / "interrupted"
+    panel.type_path("runFolderLineEdit", run)
+    panel.click("startButton")
+    panel.until(lambda: panel.status("fineTune").startswith("Step "), seconds=120)
+    group = panel.widget.logic.runner._process._process.pid
+    panel.click("cancelFineTuneButton")
+    panel.until_idle()
+    assert panel.status("fineTune") == "Stopped. What was learned is saved: press Resume to continue."
+    assert not panel.errors
+    assert not is_there(group)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert not (run / "bundle").exists()
+    assert not panel.ui.startButton.enabled
+    done = [event["step"] for event in events_of(run) if event["event"] == "progress"]
+    assert 0 < max(done) < steps
+
+    panel.click("resumeButton")
+    finished(panel, "fineTune", "Done.")
+    later = [event["step"] for event in events_of(run) if event["event"] == "progress"]
+    assert later == sorted(set(later)), "no step is made twice"
+    assert max(later) == steps
+    assert panel.parameters.bundleFolder == run / "bundle"
+    weights = [(tmp_path / name / "bundle" / "model.safetensors").read_bytes() for name in ("whole", "interrupted")]
+    assert weights[0] == weights[1]

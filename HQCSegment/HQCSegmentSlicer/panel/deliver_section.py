@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import vtk
 from slicer.i18n import tr as _
 
 from HQCSegmentSlicer.panel.section import Section, open_in_browser
 from HQCSegmentSlicer.panel.session import Session
+from HQCSegmentSlicer.panel.settings_form import SettingsForm, command_words, texts_of
 from HQCSegmentSlicer.panel.tables import fill, names_in
 from HQCSegmentSlicer.parameters import chosen
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 SUFFIXES = {"rtstruct": ".rtstruct.dcm", "seg": ".seg.dcm"}
 
@@ -27,6 +33,8 @@ class DeliverSection(Section):
         super().__init__(ui, session)
         self._saved: list[Path] = []
         self._named: Any = None
+        self._send_form: SettingsForm | None = None
+        self._evaluate_form: SettingsForm | None = None
         ui.renameButton.connect("clicked(bool)", self.on_rename)
         ui.saveStructureSetButton.connect("clicked(bool)", lambda _checked=False: self.on_save("rtstruct"))
         ui.saveSegButton.connect("clicked(bool)", lambda _checked=False: self.on_save("seg"))
@@ -37,6 +45,10 @@ class DeliverSection(Section):
         parameters = self.session.parameters
         node = None if parameters is None else parameters.deliverSegmentation
         self._show_names(node)
+        self._build_fields()
+        if self._send_form is not None and parameters is not None:
+            self._send_form.show(texts_of(parameters.sendSettings))
+            self._evaluate_form.show(texts_of(parameters.evaluateSettings))
         missing = self.missing()
         folder = "" if parameters is None or chosen(parameters.deliverFolder) else _("Choose a folder to save in.")
         rename_missing = "" if node else _("Choose a segmentation.")
@@ -104,6 +116,8 @@ class DeliverSection(Section):
         files = list(self._saved)
 
         def begin(logic: Any) -> None:
+            from HQCSegmentLib.cli.send_options import SendOptions
+
             logic.sendToDicomNode(
                 files,
                 parameters.dicomHost.strip(),
@@ -111,6 +125,7 @@ class DeliverSection(Section):
                 parameters.calledAE.strip(),
                 parameters.callingAE.strip(),
                 waitForCompletion=False,
+                options=command_words(SendOptions, texts_of(parameters.sendSettings)),
             )
 
         self.start(_("Sending..."), begin)
@@ -120,12 +135,15 @@ class DeliverSection(Section):
         parameters = self.session.parameters
 
         def begin(logic: Any) -> None:
+            from HQCSegmentLib.cli.evaluate_options import EvaluateOptions
+
             logic.evaluateSegmentation(
                 parameters.deliverSegmentation,
                 parameters.referenceSegmentation,
                 parameters.deliverVolume,
                 parameters.deliverFolder / "evaluation",
                 waitForCompletion=False,
+                options=command_words(EvaluateOptions, texts_of(parameters.evaluateSettings)),
             )
 
         self.start(_("Comparing..."), begin)
@@ -142,6 +160,27 @@ class DeliverSection(Section):
         self.say(_("Compared with the reference."))
         self.ui.deliverResultLabel.text = str(result)
         open_in_browser(result)
+
+    def on_settings(self, parameter: str, texts: dict[str, str]) -> None:
+        """Keep settings of sending or comparing; what does not fit together is said when they are used."""
+        if self.session.parameters is not None:
+            setattr(self.session.parameters, parameter, json.dumps(texts))
+
+    def _build_fields(self) -> None:
+        """Make the advanced fields once the library's settings can be loaded."""
+        if self._send_form is not None or not self.session.ready:
+            return
+        from HQCSegmentLib.cli.evaluate_options import EvaluateOptions
+        from HQCSegmentLib.cli.send_options import SendOptions
+
+        layout = self.ui.deliverSettingsGroupBox.layout()
+
+        def form(model: type[BaseModel], parameter: str) -> SettingsForm:
+            on_changed = functools.partial(self.on_settings, parameter)
+            return SettingsForm(model, [(layout, list(model.model_fields))], on_changed)
+
+        self._send_form = form(SendOptions, "sendSettings")
+        self._evaluate_form = form(EvaluateOptions, "evaluateSettings")
 
     def _unsent(self) -> str:
         """Why nothing can be sent; empty if something can."""

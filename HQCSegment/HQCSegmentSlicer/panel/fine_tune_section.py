@@ -13,12 +13,16 @@ from HQCSegmentLib.errors import HQCSegmentError
 from HQCSegmentSlicer.panel.cohort_section import cohort_of
 from HQCSegmentSlicer.panel.section import Section, in_words, open_in_browser
 from HQCSegmentSlicer.panel.session import Session
-from HQCSegmentSlicer.panel.settings_form import SettingsForm, choices_of, settings_from, texts_of
+from HQCSegmentSlicer.panel.setting_fields import choices_of
+from HQCSegmentSlicer.panel.settings_form import SettingsForm, settings_from, texts_of
 from HQCSegmentSlicer.parameters import chosen
 from HQCSegmentSlicer.training_curves import TrainingCurves
 
-COMMON = ("method", "depth", "readout", "network", "folds", "device")
+COMMON = ("method", "steps", "depth", "readout", "network", "folds", "after_folds", "splits", "device")
 """Settings that are asked for most often; the others follow below them in the model's own order."""
+
+ON_RESUME = ("cache", "tensorboard")
+"""What counts also where a run goes on; it remembers all else itself."""
 
 
 class FineTuneSection(Section):
@@ -159,7 +163,9 @@ class FineTuneSection(Section):
         self.ui.fineTuneResultLabel.text = ""
 
         def begin(logic: Any) -> None:
-            settings: dict[str, Any] = {} if resume else self._settings(texts_of(parameters.trainSettings))
+            settings = self._settings(texts_of(parameters.trainSettings))
+            if resume:
+                settings = {name: value for name, value in settings.items() if name in ON_RESUME}
             more = {"base": chosen(parameters.baseFolder), "resume": resume}
             logic.fineTune(cohort, out, {**settings, **more}, waitForCompletion=False)
 
@@ -176,24 +182,25 @@ class FineTuneSection(Section):
         Raises:
             InputError: for a text that is no value of its field.
         """
-        from HQCSegmentLib.training.config import TrainConfig
+        from HQCSegmentLib.cli.train_options import TrainOptions
 
         budget = self.session.parameters.budget
-        return settings_from(TrainConfig, {**texts, "budget": budget} if budget else texts)
+        return settings_from(TrainOptions, {**texts, "budget": budget} if budget else texts)
 
     def _build_fields(self) -> None:
         """Make the fields once the library's settings can be loaded."""
         if self._form is not None or not self.session.ready:
             return
-        from HQCSegmentLib.training.config import TrainConfig
+        from HQCSegmentLib.cli.train_options import TrainOptions
 
-        self._budgets = tuple(choices_of(TrainConfig.model_fields["budget"]))
+        self._budgets = tuple(choices_of(TrainOptions.model_fields["budget"]))
         combo = self.ui.budgetComboBox
         was_blocked = combo.blockSignals(True)
-        combo.addItem(_("by the number of steps in Advanced"))
+        combo.addItem(_("usual, at most about 15 minutes"))
+        words = {"15min": _("15 minutes"), "1h": _("1 hour"), "overnight": _("overnight (10 hours)")}
         for budget in self._budgets:
-            combo.addItem(budget)
+            combo.addItem(words.get(budget, budget))
         combo.blockSignals(was_blocked)
-        others = [name for name in TrainConfig.model_fields if name not in (*COMMON, "budget")]
+        others = [name for name in TrainOptions.model_fields if name not in (*COMMON, "budget")]
         places = ((self.ui.settingsGroupBox.layout(), COMMON), (self.ui.moreSettingsGroupBox.layout(), others))
-        self._form = SettingsForm(TrainConfig, places, self.on_settings)
+        self._form = SettingsForm(TrainOptions, places, self.on_settings)

@@ -13,10 +13,12 @@ from HQCSegmentLib.errors import HQCSegmentError
 from HQCSegmentSlicer.panel.section import Section, duration, in_words
 from HQCSegmentSlicer.panel.session import Session
 from HQCSegmentSlicer.panel.settings_form import SettingsForm, settings_from, texts_of
-from HQCSegmentSlicer.parameters import Quality
+from HQCSegmentSlicer.parameters import Quality, chosen
 
-ELSEWHERE = ("quality", "contours")
-"""Settings that have a place of their own in the panel, or concern files that it does not ask for."""
+ADVANCED = ("contours", "ensemble", "engine", "device", "postprocessing")
+"""Settings below the folder for an RTSTRUCT, which the first one concerns; the quality has a place of its own."""
+
+STRUCTURE_SET = "contours_unedited.rtstruct.dcm"
 
 
 class SegmentSection(Section):
@@ -24,13 +26,14 @@ class SegmentSection(Section):
 
     name = "segment"
     cancel_button = "cancelSegmentButton"
-    paths: ClassVar = {"bundleLineEdit": "bundleFolder"}
+    paths: ClassVar = {"bundleLineEdit": "bundleFolder", "structureSetFolderLineEdit": "structureSetFolder"}
 
     def __init__(self, ui: Any, session: Session) -> None:
         super().__init__(ui, session)
         self._listed: tuple[Path, tuple[str, ...]] | None = None
         self._trouble = ""
         self._form: SettingsForm | None = None
+        self._structure_set: Path | None = None
         ui.applyButton.connect("clicked(bool)", self.on_apply)
         ui.structuresList.connect("itemChanged(QListWidgetItem*)", self.on_ticked)
 
@@ -60,6 +63,8 @@ class SegmentSection(Section):
         parameters = self.session.parameters
         self.ui.warningsLabel.text = ""
         left_out = parameters.leftOutStructures
+        folder = chosen(parameters.structureSetFolder)
+        self._structure_set = None if folder is None else folder / STRUCTURE_SET
 
         def begin(logic: Any) -> None:
             logic.segment(
@@ -68,6 +73,8 @@ class SegmentSection(Section):
                 parameters.outputSegmentation,
                 waitForCompletion=False,
                 structures=self.ticked() if left_out else None,
+                structureSet=self._structure_set,
+                seriesFolder=chosen(parameters.seriesFolder),
                 options=self._options(),
             )
 
@@ -94,7 +101,8 @@ class SegmentSection(Section):
                 parameters.deliverSegmentation = result
                 parameters.deliverVolume = parameters.inputVolume
         warnings = self.session.logic.warnings
-        self.ui.warningsLabel.text = "\n".join(in_words(warnings))
+        written = [] if self._structure_set is None else [_("RTSTRUCT: {file}").format(file=self._structure_set)]
+        self.ui.warningsLabel.text = "\n".join([*written, *in_words(warnings)])
         done = _("Done. Check every contour before you use it.")
         found = _("Read the {count} warning(s) of the model.").format(count=len(warnings)) if warnings else ""
         self.say(f"{done} {found}".strip())
@@ -166,6 +174,5 @@ class SegmentSection(Section):
             return
         from HQCSegmentLib.cli.segment_options import SegmentOptions
 
-        names = [name for name in SegmentOptions.model_fields if name not in ELSEWHERE]
         layout = self.ui.segmentSettingsGroupBox.layout()
-        self._form = SettingsForm(SegmentOptions, [(layout, names)], self.on_settings)
+        self._form = SettingsForm(SegmentOptions, [(layout, ADVANCED)], self.on_settings)

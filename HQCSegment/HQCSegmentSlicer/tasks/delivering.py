@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -71,8 +71,10 @@ def structure_set_task(
     return Task((*words, "--format", output_format), take_result, folder)
 
 
-def send_task(files: Sequence[Path], host: str, port: int, called_ae: str, calling_ae: str) -> Task:
-    """Task whose result is the number of files sent to a DICOM node.
+def send_task(
+    files: Sequence[Path], host: str, port: int, called_ae: str, calling_ae: str, *, options: Collection[str] = ()
+) -> Task:
+    """Task whose result is the number of files sent to a DICOM node; `options` are further words of the command.
 
     Raises:
         InputError: if a file is missing or the node is not described.
@@ -86,7 +88,7 @@ def send_task(files: Sequence[Path], host: str, port: int, called_ae: str, calli
         return len(files)
 
     words = ("send", *files, "--host", host, "--port", str(port), "--called-ae", called_ae, "--calling-ae", calling_ae)
-    return Task(words, take_result)
+    return Task((*words, *options), take_result)
 
 
 def evaluation_task(
@@ -94,8 +96,17 @@ def evaluation_task(
     reference_node: slicer.vtkMRMLSegmentationNode,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     out: Path,
+    *,
+    options: Collection[str] = (),
 ) -> Steps[Task]:
     """Steps to the task whose result is the page of the comparison; segments are matched by name.
+
+    Args:
+        segmentation_node: What is judged.
+        reference_node: What it is compared with.
+        volume_node: On whose voxels they are compared.
+        out: Folder for the report.
+        options: Further words of the command.
 
     Raises:
         InputError: if a node is missing, or the two have no segment name in common.
@@ -127,7 +138,7 @@ def evaluation_task(
         return out / "report.html"
 
     words = ("evaluate", "--predictions", folder / "predictions", "--references", folder / "references", "--out", out)
-    return Task(words, take_result, folder)
+    return Task((*words, *options), take_result, folder)
 
 
 def _write_pairs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,15 @@ from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import InputError, WorkError
 from HQCSegmentLib.imaging import Grid, Segmentation, Structure, read_image, write_array
+from HQCSegmentLib.imaging.voxel_order import in_order_of
+from HQCSegmentLib.planning.output import SUFFIXES, OutputFormat
+from HQCSegmentSlicer.dicom_source import series_of_volume
 from HQCSegmentSlicer.models import structures_of_bundle
 from HQCSegmentSlicer.segment_layers import in_memory_order
 from HQCSegmentSlicer.segmentations import show_segmentation
 from HQCSegmentSlicer.steps import Steps, in_thread
 from HQCSegmentSlicer.tasks.task import VOLUME_FILE, Outcome, Task, private_folder
-from HQCSegmentSlicer.volumes import image_from_volume_node
+from HQCSegmentSlicer.volumes import grid_of_volume_node, image_from_volume_node
 
 
 def segment_task(
@@ -26,6 +30,8 @@ def segment_task(
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
     *,
     structures: Collection[str] | None = None,
+    structure_set: Path | None = None,
+    series_folder: Path | None = None,
     options: Collection[str] = (),
 ) -> Steps[Task]:
     """Steps to the task whose result is the segmentation node.
@@ -35,10 +41,14 @@ def segment_task(
         bundle: Folder with bundle.json and the weights.
         segmentation_node: Node to write to; a new one by default.
         structures: Names of the structures to show; all by default.
+        structure_set: RTSTRUCT to write, too, with all structures of the model; none by default.
+        series_folder: DICOM series of the volume, which is then contoured in its place, for an RTSTRUCT only; by
+            default found in Slicer's DICOM database.
         options: Further words for the command, such as --fast.
 
     Raises:
-        InputError: if the volume or the bundle cannot be used, or the bundle has no structure of a name.
+        InputError: if the volume or the bundle cannot be used, the bundle has no structure of a name, or the series
+            for an RTSTRUCT is not known.
     """
     there = structures_of_bundle(bundle)
     wanted = there if structures is None else tuple(one for one in there if one.name in structures)
@@ -51,16 +61,25 @@ def segment_task(
             if unknown
             else _("Choose at least one structure.")
         )
-    image = image_from_volume_node(volume_node)
-
+    grid = grid_of_volume_node(volume_node)
     with private_folder() as folder:
-        source = folder / VOLUME_FILE
-        yield from in_thread(write_array, source, image.array, image.affine)
-    grid = image.grid
-    del image  # its voxels are not needed any more
+        out = folder / "out"
+        words: list[str | Path] = ["segment", bundle]
+        if structure_set is None:
+            source = folder / VOLUME_FILE
+            image = image_from_volume_node(volume_node)
+            yield from in_thread(write_array, source, image.array, image.affine)
+            del image  # its voxels are not needed any more
+        else:
+            source = series_folder or (yield from series_of_volume(volume_node, folder / "series"))
+            words += ["--format", "rtstruct"]
 
     def take_result(outcome: Outcome) -> Segmentation:
-        return _only(_read_segmentation(folder / "out" / "volume.nii.gz", grid, there), wanted)
+        found = _only(_read_segmentation(out, grid, there), wanted)
+        if structure_set is not None:
+            structure_set.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(_written(out, SUFFIXES[OutputFormat.rtstruct]), structure_set)
+        return found
 
     def show(found: Segmentation) -> slicer.vtkMRMLSegmentationNode:
         for node in (volume_node, segmentation_node):
@@ -68,8 +87,8 @@ def segment_task(
                 raise WorkError(_("The result is not shown: its volume or segmentation was removed."))
         return show_segmentation(found, volume_node=volume_node, segmentation_node=segmentation_node)
 
-    words = ("segment", bundle, source, "--out", folder / "out", "--format", "nifti", *options)
-    return Task(words, take_result, folder, show=show)
+    words += [source, "--out", out, "--format", "nifti", *options]
+    return Task(tuple(words), take_result, folder, show=show)
 
 
 def _only(segmentation: Segmentation, wanted: tuple[Structure, ...]) -> Segmentation:
@@ -82,17 +101,27 @@ def _only(segmentation: Segmentation, wanted: tuple[Structure, ...]) -> Segmenta
     return replace(segmentation, array=in_memory_order(table, segmentation.array), structures=wanted)
 
 
-def _read_segmentation(path: Path, grid: Grid, structures: tuple[Structure, ...]) -> Segmentation:
-    """Label map that the child wrote for an image.
+def _written(folder: Path, suffix: str) -> Path:
+    """The file that the child wrote.
 
     Raises:
-        WorkError: if it is missing or not on the image's grid.
+        WorkError: if there is none.
     """
-    if not path.is_file():
+    found = next(folder.glob(f"*{suffix}"), None)
+    if found is None:
         raise WorkError(_("The work ended without a segmentation."))
-    label_map = read_image(path)
-    if not label_map.grid.same_as(grid):
+    return found
+
+
+def _read_segmentation(folder: Path, grid: Grid, structures: tuple[Structure, ...]) -> Segmentation:
+    """Label map that the child wrote, in the order of the volume's voxels.
+
+    Raises:
+        WorkError: if it is missing or not on the voxels of the volume.
+    """
+    label_map = read_image(_written(folder, SUFFIXES[OutputFormat.nifti]))
+    voxels = in_order_of(label_map.array, label_map.affine, grid)
+    if voxels is None:
         raise WorkError(_("The segmentation does not lie on the voxels of the volume, so it is not shown."))
-    values = label_map.array.astype(np.min_scalar_type(structures[-1].value))
     # The image's own affine: the file has it rounded to 32 bits.
-    return Segmentation(values, grid.affine, structures)
+    return Segmentation(voxels.astype(np.min_scalar_type(structures[-1].value)), grid.affine, structures)

@@ -10,6 +10,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.cli.options import make
+from HQCSegmentLib.cli.train_options import TrainOptions
 from HQCSegmentLib.errors import InputError, WorkError
 from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentSlicer.models import is_bundle
@@ -21,7 +22,7 @@ SAVING_S = 60.0
 """A step on a large patch can take this long, and a run saves its state at the end of a step."""
 
 NOT_SETTINGS = ("base", "resume")
-"""Parameters of `fine_tune_task` beside the fields of TrainConfig."""
+"""Parameters of `fine_tune_task` beside the fields of TrainOptions."""
 
 
 def fine_tune_task(cohort: Cohort, out: Path, parameters: Mapping[str, Any] | None = None) -> Steps[Task]:
@@ -30,32 +31,33 @@ def fine_tune_task(cohort: Cohort, out: Path, parameters: Mapping[str, Any] | No
     Args:
         cohort: Folder, or pairs of volume and segmentation nodes.
         out: Folder of the run.
-        parameters: Fields of TrainConfig; and `base` (folder of the model to start from), `resume` (True continues
-            the run in `out` with its own settings).
+        parameters: Fields of TrainOptions; and `base` (folder of the model to start from), `resume` (True continues
+            the run in `out` with its own settings; of the others only those that are no settings count).
 
     Raises:
         InputError: if a setting is not possible or a pair of nodes cannot be used.
     """
     parameters = dict(parameters or {})
     base, resume = (parameters.pop(name, None) for name in NOT_SETTINGS)
-    unknown = sorted(set(parameters) - set(TrainConfig.model_fields))
+    unknown = sorted(set(parameters) - set(TrainOptions.model_fields))
     if unknown:
         raise InputError(
             _("There is no setting {name}; known are {names}.").format(
-                name=unknown[0], names=", ".join([*TrainConfig.model_fields, *NOT_SETTINGS])
+                name=unknown[0], names=", ".join([*TrainOptions.model_fields, *NOT_SETTINGS])
             )
         )
-    make(TrainConfig, parameters)  # refused here, in words, before anything is written
+    options: TrainOptions = make(TrainOptions, parameters)  # refused here, in words, before anything is written
+    kept = {name: value for name, value in parameters.items() if name in TrainConfig.model_fields}
     with private_folder() as folder:
         source, overlaps = yield from cohort_folder(cohort, folder / "cohort")
-        words: list[str | Path] = ["train", source, "--out", out]
+        words: list[str | Path] = ["train", source, "--out", out, *options.words()]
         if base:
             words += ["--base", Path(base)]
         if resume:
             words.append("--resume")
-        elif parameters:
+        elif kept:
             settings = folder / "settings.json"
-            settings.write_text(json.dumps(parameters), encoding="utf-8")
+            settings.write_text(json.dumps(kept), encoding="utf-8")
             words += ["--config", settings]
 
     def take_result(outcome: Outcome) -> Path:

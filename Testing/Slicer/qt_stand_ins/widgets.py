@@ -175,9 +175,11 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
     """A line with a path and a button that would open a dialog."""
 
     currentPathChanged = QtCore.Signal(str)
+    Files = 0x002  # of QDir::Filter
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
+        self._filters = 0
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._line = QtWidgets.QLineEdit()
@@ -194,7 +196,12 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
         self._setting = key
 
     currentPath = QtCore.Property(str, lambda self: self._line.text(), lambda self, path: self._line.setText(path))
+
+    def _set_filters(self, filters: int) -> None:
+        self._filters = filters
+
     settingKey = QtCore.Property(str, lambda self: self._setting, _set_setting)
+    filters = QtCore.Property(int, lambda self: self._filters, _set_filters)
 
 
 SLICER_WIDGETS = (qMRMLWidget, qMRMLNodeComboBox)
