@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from HQCSegmentLib.errors import InputError, WorkError
+from HQCSegmentLib.files import replacing
 from HQCSegmentLib.imaging import Grid, Segmentation, Structure, read_image, write_array
 from HQCSegmentLib.imaging.voxel_order import in_order_of
 from HQCSegmentLib.planning.output import SUFFIXES, OutputFormat
@@ -49,6 +50,7 @@ def segment_task(
     Raises:
         InputError: if the volume or the bundle cannot be used, the bundle has no structure of a name, or the series
             for an RTSTRUCT is not known.
+        OSError: if the folder for an RTSTRUCT cannot be made.
     """
     there = structures_of_bundle(bundle)
     wanted = there if structures is None else tuple(one for one in there if one.name in structures)
@@ -62,6 +64,8 @@ def segment_task(
             else _("Choose at least one structure.")
         )
     grid = grid_of_volume_node(volume_node)
+    if structure_set is not None:
+        structure_set.parent.mkdir(parents=True, exist_ok=True)  # a wrong folder is said before the work
     with private_folder() as folder:
         out = folder / "out"
         words: list[str | Path] = ["segment", bundle]
@@ -77,8 +81,8 @@ def segment_task(
     def take_result(outcome: Outcome) -> Segmentation:
         found = _only(_read_segmentation(out, grid, there), wanted)
         if structure_set is not None:
-            structure_set.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(_written(out, SUFFIXES[OutputFormat.rtstruct]), structure_set)
+            with replacing(structure_set) as temporary:
+                shutil.copyfile(_written(out, SUFFIXES[OutputFormat.rtstruct]), temporary)
         return found
 
     def show(found: Segmentation) -> slicer.vtkMRMLSegmentationNode:
