@@ -156,6 +156,11 @@ def test_folders_are_added_and_removed_and_kept_with_the_scene(panel, widgets, t
     assert [listed.item(row).text() for row in range(listed.count())] == folders
 
 
+def test_settings_of_an_older_scene_that_are_gone_are_left_out(panel):
+    panel.parameters.segmentSettings = json.dumps({"colour": "red", "device": "cpu"})
+    assert panel.widget.sections[3]._options() == ["--device", "cpu"]
+
+
 def choose(box: QtWidgets.QComboBox, text: str) -> None:
     box.setCurrentIndex(box.findText(text))
 

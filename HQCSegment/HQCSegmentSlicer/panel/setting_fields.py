@@ -17,7 +17,7 @@ BETWEEN_PATHS = "\n"
 
 YES, NO = "true", "false"
 
-MOST_WORDS = 36
+LONGEST_DEFAULT = 36
 """Characters of a default that fit into a field."""
 
 
@@ -194,4 +194,4 @@ def default_of(field: FieldInfo) -> str:
     if default is not None:
         return ",".join(map(str, default)) if isinstance(default, tuple) else in_words(str(default))
     told = re.search(r"\(default: ([^()]+)\)$", field.description or "")
-    return told[1] if told and len(told[1]) <= MOST_WORDS else ""
+    return told[1] if told and len(told[1]) <= LONGEST_DEFAULT else ""

@@ -63,8 +63,7 @@ def settings_from(model: type[BaseModel], texts: dict[str, str]) -> dict[str, An
     Raises:
         InputError: for a text that is no value of its field, naming it.
     """
-    made = _made(model, texts).model_dump(mode="json")
-    return {name: made[name] for name in texts}
+    return _made(model, texts).model_dump(mode="json", exclude_unset=True)
 
 
 def command_words(model: type[BaseModel], texts: dict[str, str]) -> list[str]:
@@ -79,9 +78,11 @@ def command_words(model: type[BaseModel], texts: dict[str, str]) -> list[str]:
 
 
 def _made(model: type[BaseModel], texts: dict[str, str]) -> Any:
+    """The settings; names that this version does not have, as in an older scene, are left out."""
     from HQCSegmentLib.cli.options import make
 
-    return make(model, {name: value_of(model.model_fields[name], text) for name, text in texts.items()})
+    fields = model.model_fields
+    return make(model, {name: value_of(fields[name], text) for name, text in texts.items() if name in fields})
 
 
 def texts_of(parameter: str) -> dict[str, str]:
