@@ -173,7 +173,7 @@ def events_of(run: Path) -> list[dict[str, Any]]:
 
 def test_a_training_that_is_cancelled_and_resumed_ends_with_the_same_model(panel, tmp_path):
     """The weights of both runs are the same to the bit."""
-    steps = 40
+    steps = 20
     cohort = tiny.write_tiny_cohort(tmp_path / "cohort", patients=2)
     panel.type_path("cohortFolderLineEdit", cohort)
     panel.widget.sections[2].on_settings(
