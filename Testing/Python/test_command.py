@@ -83,6 +83,7 @@ def test_an_unknown_choice_is_refused_with_the_choices(tiny_cohort, tmp_path, op
         (["train", "cohort", "--out", "run", "--steps", "many"], ["--steps", "integer"]),
         (["train", "cohort", "--out", "run", "--steps", "0"], ["--steps", "1"]),
         (["train", "cohort", "--out", "run", "--resume"], ["no run to resume"]),
+        (["train", "cohort", "--out", "run", "--budget", "1h", "--steps", "3"], ["--budget", "--steps", "not both"]),
         (["segment", "model", "a.nii.gz", "--out", "results", "--format", "vtk"], ["vtk", "nifti", "rtstruct"]),
     ],
     ids=lambda value: " ".join(value),
