@@ -43,7 +43,7 @@ def method_config(name: str, *, like: QPGConfig, network: nn.Module) -> MethodCo
         QPGError: for an unknown method.
     """
     targets: dict[str, Any] = {"include": like.include, "exclude": like.exclude, "seed": like.seed}
-    chosen = {**targets, "minimum_numbers": like.minimum_numbers}
+    chosen = {**targets, "minimum_numbers": like.minimum_numbers, "classical_part": like.classical_part}
     match name:
         case "qpg":
             return like

@@ -47,6 +47,13 @@ class MethodConfig:
         default=64,
         metadata={"help": "layers with fewer numbers per channel keep ordinary trainable weights"},
     )
+    classical_part: float = field(
+        default=0.0,
+        metadata={
+            "help": "layers that hold at most this part of the weights of all layers keep them trainable: little is "
+            "saved there, and the first and last layers of a network are among them"
+        },
+    )
     include: tuple[str, ...] = field(
         default=("*",),
         metadata={"help": "name patterns of the layers that are changed, for example 'model.0*'"},
@@ -57,6 +64,9 @@ class MethodConfig:
     def __post_init__(self) -> None:
         _check_whole_number(self, "minimum_numbers", least=1)
         _check_whole_number(self, "seed", least=0)
+        if not isinstance(self.classical_part, (int, float)) or not 0 <= self.classical_part < 1:
+            msg = f"`classical_part` must be a number of at least 0 and below 1, got {self.classical_part!r}"
+            raise QPGError(msg)
         for name in ("include", "exclude"):
             value = getattr(self, name)
             if not isinstance(value, (list, tuple)) or not all(isinstance(pattern, str) for pattern in value):

@@ -57,9 +57,10 @@ def inject(network: Network, config: MethodConfig | None = None) -> Network:
     chosen = target_layers(network, config)
     if not chosen:
         but = f", but none of {', '.join(config.exclude)}" if config.exclude else ""
+        more = f" and more than {config.classical_part:.1%} of the weights" if config.classical_part else ""
         msg = (
-            f"no Conv, ConvTranspose or Linear layer has {config.minimum_numbers} or more numbers per channel and a "
-            f"name like {', '.join(config.include)}{but}"
+            f"no Conv, ConvTranspose or Linear layer has {config.minimum_numbers} or more numbers per channel{more} "
+            f"and a name like {', '.join(config.include)}{but}"
         )
         raise NoMatchingLayerError(msg)
     for name, layer in chosen.items():
@@ -136,10 +137,12 @@ def accumulation(network: nn.Module) -> Iterator[None]:
 
 def target_layers(network: nn.Module, config: MethodConfig) -> dict[str, nn.Module]:
     """Layers that `inject` would change, by name, in the order of the network."""
+    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, SUPPORTED_LAYERS)]
+    few = config.classical_part * sum(layer.weight.numel() for _, layer in layers)
     return {
         name: layer
-        for name, layer in network.named_modules()
-        if isinstance(layer, SUPPORTED_LAYERS)
+        for name, layer in layers
+        if layer.weight.numel() > few
         and ChannelView.of(layer).numbers >= config.minimum_numbers
         # Where kernels have circuits, those of one number have none.
         and _view(layer, config).numbers > 1

@@ -79,6 +79,13 @@ class TrainConfig(BaseModel):
         default=("*",), description="name patterns of the layers that the method changes; the others stay classical"
     )
     exclude: tuple[str, ...] = Field(default=(), description="name patterns of layers that stay classical")
+    classical_part: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="layers of at most this part of the weights stay classical (default: 0.01, or 0 where structures "
+        "are kept that only the base knows, and with include or start zero)",
+    )
     rank: int | None = Field(
         default=None, ge=1, description="rank of lora (default: as many trained numbers as qpg, or nearest to it)"
     )
@@ -198,7 +205,7 @@ class TrainConfig(BaseModel):
         return self
 
     def qpg(self, *, from_base: bool) -> QPGConfig:
-        """The circuits' part of the settings."""
+        """The circuits' part of the settings; which small layers stay classical is for the plan to say."""
         return QPGConfig(
             depth=self.depth or (DEPTH_FROM_BASE if from_base else DEPTH_FROM_SCRATCH),
             readout=self.readout,

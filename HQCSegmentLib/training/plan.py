@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,6 +39,9 @@ OTHER_LEARNING_RATE = 1e-2
 LEARNING_RATE_FROM_SCRATCH = 1e-3
 """Of all weights."""
 
+CLASSICAL_PART = 0.01
+"""Training the small layers in full was better for every method and seed (Docs/results.md)."""
+
 
 class Plan(BaseModel):
     """Decided before training; written to `config.json` with the reasons."""
@@ -54,6 +57,7 @@ class Plan(BaseModel):
     checks: int = Field(default=10, description="how often held-out Dice is measured on the way")
     learning_rate: float = Field(description="of ordinary weights")
     micro_batches: int = Field(default=1, description="parts of a step's patches, one after the other")
+    classical_part: float = Field(default=0.0, description="layers of at most this part of the weights stay classical")
     reasons: tuple[str, ...] = Field(description="why, in words")
     warnings: tuple[str, ...] = Field(default=(), description="what was asked for and may fail")
 
@@ -98,7 +102,8 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
     window, reason = choose_patch(config, measured, preprocessing, network)
     sizes = fit_memory(config, window, network)
     class_weights, weights_reason = choose_class_weights(config, measured, structures.values())
-    reasons += [reason, *sizes.reasons, weights_reason]
+    classical_part, part_reason = choose_classical_part(config, kept=())
+    reasons += [reason, *sizes.reasons, weights_reason, *part_reason]
     return Plan(
         network=network,
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
@@ -108,6 +113,7 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
         steps=config.steps or usual_steps(from_base=False),
         learning_rate=choose_learning_rate(config, from_base=False),
         micro_batches=sizes.micro_batches,
+        classical_part=classical_part,
         reasons=tuple(reasons),
         warnings=sizes.warnings,
     )
@@ -166,6 +172,10 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
     )
     new = [name for name in structures.values() if name not in base.names.values()]
     class_weights, weights_reason = choose_class_weights(config, measured, new)
+    drawn = set(structures.values())
+    classical_part, part_reason = choose_classical_part(
+        config, kept=[structure.name for structure in labels if structure.name not in drawn]
+    )
     channels = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
     network = base.network.model_copy(update=channels)
     sizes = fit_memory(config, inference.window, network)
@@ -180,12 +190,14 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
         steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True),
         micro_batches=sizes.micro_batches,
+        classical_part=classical_part,
         reasons=(
             "network and preparation: the base model's",
             *offset_reasons,
             *reasons,
             *sizes.reasons,
             weights_reason,
+            *part_reason,
         ),
         warnings=sizes.warnings,
     )
@@ -207,6 +219,25 @@ def choose_class_weights(
     if not rare:
         return "equal", "class weights equal: no structure that is new to the network is rare"
     return "rare", f"class weights rare: {', '.join(rare)} fill less than {RARE:.2%} of an image"
+
+
+def choose_classical_part(config: TrainConfig, *, kept: Sequence[str]) -> tuple[float, list[str]]:
+    """Which small layers are trained in full, as part of the weights, and why.
+
+    Args:
+        config: What was asked for.
+        kept: Structures that only the base knows: nothing in the loss holds them where the last layers change freely.
+    """
+    if config.method in ("full", "norms"):
+        return 0.0, []
+    if config.classical_part is not None:
+        return config.classical_part, [f"layers of up to {config.classical_part:.1%} of the weights in full: as asked"]
+    # Who names layers, or wants all weights generated, is taken at their word.
+    if config.include != ("*",) or config.start == "zero":
+        return 0.0, []
+    if kept:
+        return 0.0, [f"small layers not in full: {', '.join(kept)}, which only the base knows, would suffer"]
+    return CLASSICAL_PART, [f"layers of up to {CLASSICAL_PART:.0%} of the weights are trained in full: small ones"]
 
 
 def choose_structures(

@@ -33,7 +33,8 @@ def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[
     if config.method == "full":
         return network, None
     try:
-        method = qpg.method_config(config.method, like=config.qpg(from_base=base is not None), network=network)
+        circuits = replace(config.qpg(from_base=base is not None), classical_part=plan.classical_part)
+        method = qpg.method_config(config.method, like=circuits, network=network)
         if isinstance(method, qpg.LoRAConfig) and config.rank is not None:
             method = replace(method, rank=config.rank)
         return qpg.inject(network, method), method

@@ -475,7 +475,7 @@ def test_circuits_can_generate_all_weights_from_nothing(tiny_cohort: Path, tmp_p
 
 def test_layers_may_have_other_depths_or_stay_classical(tiny_run: Path, tiny_cohort: Path, tmp_path, tiny):
     base = tiny_run / "bundle"
-    run = {"base": base, "steps": 1}
+    run = {"base": base, "steps": 1, "classical_part": 0}
     trained, _ = train(tiny_cohort, tmp_path / "a", tiny, **run, depth_pattern={"*submodule*": 4}).adapter()
     depths = {name: tensor.shape[1] for name, tensor in trained.items() if name.endswith("angles")}
     assert {depth for name, depth in depths.items() if "submodule" in name} == {4}
@@ -484,6 +484,9 @@ def test_layers_may_have_other_depths_or_stay_classical(tiny_run: Path, tiny_coh
     assert {name for name in trained if name.endswith("angles")} == {name for name in depths if "submodule" not in name}
     trained, _ = train(tiny_cohort, tmp_path / "scratch", tiny, steps=1).adapter()
     assert {tensor.shape[1] for name, tensor in trained.items() if name.endswith("angles")} == {4}
+    trained, _ = train(tiny_cohort, tmp_path / "small", tiny, base=base, steps=1).adapter()
+    assert {name for name in trained if name.endswith("angles")} < {name for name in depths if "submodule" in name}
+    assert "model.2.0.conv.weight" in trained
     with pytest.raises(InputError, match=r"name like encoder\.\*"):
         train(tiny_cohort, tmp_path / "c", tiny, **run, include=("encoder.*",))
 
