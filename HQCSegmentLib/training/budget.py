@@ -160,8 +160,8 @@ def take_over(plan: Plan, first: Plan, *, sizes: bool) -> Plan:
     """
     if not sizes and (plan.steps, plan.inference) == (first.steps, first.inference):
         return plan
-    taken = ("steps", "checks", "inference", *(("network",) if sizes else ()))
-    reason = f"steps {first.steps}: as many as in the first of the runs, which measured"
+    taken = ("steps", "checks", "inference", "micro_batches", *(("network",) if sizes else ()))
+    reason = f"steps {first.steps}, patch {first.inference.window}: those of the first of the runs, which measured"
     values = {name: getattr(first, name) for name in taken}
     return plan.model_copy(update={**values, "reasons": (*plan.reasons, reason)})
 

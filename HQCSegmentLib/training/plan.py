@@ -67,8 +67,20 @@ def usual_steps(*, from_base: bool) -> int:
     return STEPS_FROM_BASE if from_base else STEPS_FROM_SCRATCH
 
 
-def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: dict[int, str]) -> Plan:
+def plan_from_scratch(
+    config: TrainConfig,
+    measured: Fingerprint,
+    structures: dict[int, str],
+    *,
+    patch: tuple[int, ...] | None = None,
+) -> Plan:
     """Plan of a run that starts from random weights.
+
+    Args:
+        config: What was asked for.
+        measured: Of the cohort.
+        structures: Of the cohort, by label value.
+        patch: In place of the one that is chosen here; why is left to the caller to say.
 
     Raises:
         InputError: for settings that do not fit together.
@@ -99,11 +111,13 @@ def plan_from_scratch(config: TrainConfig, measured: Fingerprint, structures: di
             for how, seen in zip(preprocessing.channels, measured.channels, strict=True)
         ),
     ]
-    window, reason = choose_patch(config, measured, preprocessing, network)
-    sizes = fit_memory(config, window, network)
+    if patch is None:
+        patch, reason = choose_patch(config, measured, preprocessing, network)
+        reasons.append(reason)
+    sizes = fit_memory(config, patch, network)
     class_weights, weights_reason = choose_class_weights(config, measured, structures.values())
     classical_part, part_reason = choose_classical_part(config, kept=())
-    reasons += [reason, *sizes.reasons, weights_reason, *part_reason]
+    reasons += [*sizes.reasons, weights_reason, *part_reason]
     return Plan(
         network=network,
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
@@ -145,8 +159,22 @@ def _why_spacing(measured: Fingerprint, spacing: tuple[float, float, float]) -> 
     return f"{text}, along {'RAS'[measured.coarse_axis]} that of the finest tenth, since slices are far apart"
 
 
-def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, structures: dict[int, str]) -> Plan:
+def plan_from_base(
+    config: TrainConfig,
+    base: Manifest,
+    measured: Fingerprint,
+    structures: dict[int, str],
+    *,
+    patch: tuple[int, ...] | None = None,
+) -> Plan:
     """Plan of a run that continues from a base model: its network, preparation and structures.
+
+    Args:
+        config: What was asked for.
+        base: Of the base model.
+        measured: Of the cohort.
+        structures: Of the cohort, by label value.
+        patch: In place of the base's or the one that was asked for; why is left to the caller to say.
 
     Raises:
         InputError: if the settings ask for something else than the base is, or the cohort's images are not the base's.
@@ -163,9 +191,8 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
     if config.preset is not None:
         msg = "the size of the network is the base model's; leave preset out."
         raise InputError(msg)
-    inference = base.inference
-    if config.patch is not None:
-        inference = inference.model_copy(update={"window": check_patch(config.patch, base.network)})
+    if patch is None:
+        patch = base.inference.window if config.patch is None else check_patch(config.patch, base.network)
     labels, reasons = choose_structures(base, structures, keep=config.keep_structures)
     preprocessing, offset_reasons = in_stored_units(
         choose_channels(base.preprocessing, measured), base.fingerprint, measured
@@ -178,14 +205,12 @@ def plan_from_base(config: TrainConfig, base: Manifest, measured: Fingerprint, s
     )
     channels = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
     network = base.network.model_copy(update=channels)
-    sizes = fit_memory(config, inference.window, network)
-    if sizes.patch != inference.window:
-        inference = inference.model_copy(update={"window": sizes.patch})
+    sizes = fit_memory(config, patch, network)
     return Plan(
         network=network,
         labels=labels,
         preprocessing=preprocessing,
-        inference=inference,
+        inference=base.inference.model_copy(update={"window": sizes.patch}),
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True),

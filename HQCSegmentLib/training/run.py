@@ -195,17 +195,27 @@ def make_plan(
     base: Bundle | None,
     measured: Fingerprint,
     structures: dict[int, str],
+    *,
     preset: str | None = None,
+    patch: tuple[int, ...] | None = None,
 ) -> Plan:
-    """Plan of a run, with a network of another size if one is given.
+    """Plan of a run.
+
+    Args:
+        config: What was asked for.
+        base: Model to start from.
+        measured: Of the cohort.
+        structures: Of the cohort, by label value.
+        preset: Another size of the network.
+        patch: Another patch than the plan's own.
 
     Raises:
         InputError: for settings that do not fit together, the cohort or the base.
     """
     if base is not None:
-        return plan_from_base(config, base.manifest, measured, structures)
+        return plan_from_base(config, base.manifest, measured, structures, patch=patch)
     sized = config if preset is None else config.model_copy(update={"preset": preset})
-    plan = plan_from_scratch(sized, measured, structures)
+    plan = plan_from_scratch(sized, measured, structures, patch=patch)
     if not config.deep_supervision:
         return plan
     return plan.model_copy(update={"network": with_deep_supervision(plan.network)})
@@ -217,16 +227,11 @@ def free_sizes(
     """What a budget may choose, since the user has not."""
 
     def larger(preset: str) -> Plan:
-        return make_plan(config, base, measured, structures, preset)
+        return make_plan(config, base, measured, structures, preset=preset)
 
     def smaller(plan: Plan) -> Plan | None:
         patch = smaller_patch(plan.inference.window, plan.network)
-        if patch is None:
-            return None
-        made = make_plan(config.model_copy(update={"patch": patch}), base, measured, structures)
-        # Nobody asked for it: the budget gives the reason.
-        reasons = tuple(reason for reason in made.reasons if not reason.startswith("patch "))
-        return made.model_copy(update={"reasons": reasons})
+        return None if patch is None else make_plan(config, base, measured, structures, patch=patch)
 
     return budget.Sizes(
         larger=larger if base is None and config.preset is None else None,

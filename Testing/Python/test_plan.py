@@ -82,6 +82,19 @@ class TestMemory:
         (warning,) = kept.warnings
         assert "ask for a smaller patch, more micro-batches or a smaller network" in warning
 
+    def test_a_patch_that_the_caller_chose_needs_no_reason_and_is_fitted_too(
+        self, plan: Callable[..., Plan], one_patch: float
+    ):
+        cohort, config = measured((1, 1, 1), shape=(64, 64, 64)), TrainConfig(device="cpu")
+        plan(1e12)
+        taken = plan_from_scratch(config, cohort, {1: "GTV"}, patch=(32, 32, 64))
+        assert taken.inference.window == (32, 32, 64)
+        assert not any(reason.startswith("patch") for reason in taken.reasons)
+        plan(0.1 * one_patch)
+        smaller = plan_from_scratch(config, cohort, {1: "GTV"}, patch=(32, 32, 64))
+        assert np.prod(smaller.inference.window) < 32 * 32 * 64
+        assert smaller.warnings == ()
+
 
 def test_how_much_of_an_image_a_structure_fills_is_measured():
     assert measured((1, 1, 1)).frequencies == {"GTV": pytest.approx(8 / (40 * 40 * 24))}
