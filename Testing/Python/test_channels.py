@@ -89,7 +89,7 @@ class TestCheck:
         [
             (lambda array: np.full_like(array, 3), "constant-image", "the PET image has the same value everywhere"),
             (lambda array: (array > array.mean()).astype(np.uint8), "few-values", "the PET image has only 2"),
-            (lambda array: array - 2000, "mixed-scales", "the PET image has such negative values"),
+            (lambda array: array - 2000, "mixed-scales", "the PET image seems to have Hounsfield units, and"),
             (lambda array: volume(1), "duplicate-image", "the PET image is the same as that of case a"),
             (lambda array: volume(10), "same-channels", "the PET image has the same voxels as the CT image"),
             (lambda array: np.where(array == array.max(), 1e6, array), "glaring-voxels", "voxels of the PET image"),

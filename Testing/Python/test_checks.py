@@ -267,12 +267,22 @@ class TestIntensities:
         write(folder, "p2", image + 1024, label)
         finding = only_finding(folder)
         assert told(finding) == ("p2", "", "warning", "mixed-scales")
-        assert "1024" in finding.advice
+        assert "seems to have Hounsfield units + 1024, and most of the cohort Hounsfield units." in finding.message
 
-    def test_brighter_than_bone(self, folder: Path):
+    def test_an_image_without_hounsfield_units_among_ct(self, folder: Path):
         image, label = patient(2)
-        image[30:, :, :] = 9000
-        write(folder, "p2", image, np.where(image > 5000, 0, label).astype(np.uint8))
+        write(folder, "p2", image + 5000, label)
+        finding = only_finding(folder)
+        assert told(finding) == ("p2", "", "warning", "mixed-scales")
+        assert "no Hounsfield units" in finding.message
+
+    @pytest.mark.parametrize("stored", [0, 1024])
+    def test_brighter_than_bone(self, folder: Path, stored: int):
+        for number in range(7):
+            image, label = patient(number)
+            if number == 2:
+                image[38:] = 9000
+            write(folder, f"p{number}", image + stored, np.where(image > 5000, 0, label).astype(np.uint8))
         assert ("p2", "", "warning", "implausible-hounsfield") in map(told, findings_of(folder))
 
     def test_padding_and_metal_are_only_noted(self, folder: Path):

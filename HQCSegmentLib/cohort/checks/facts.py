@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.cohort.case import Case, LabelledCase
-from HQCSegmentLib.cohort.hounsfield import AIR_HU
+from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
 from HQCSegmentLib.imaging import Reorientation
 from HQCSegmentLib.imaging.geometry import FloatArray
 
@@ -46,10 +46,10 @@ class SeenChannel:
         """Lowest and highest intensity."""
         return float(self.array.min()), float(self.array.max())
 
-    @property
-    def hounsfield(self) -> bool:
-        """Whether intensities look like Hounsfield units: no other modality is as negative as air."""
-        return self.range[0] < AIR_HU
+    @functools.cached_property
+    def offset(self) -> float | None:
+        """What to add to intensities to have Hounsfield units; None where they are no CT."""
+        return hounsfield_offset(self.array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class SeenCase:
         return tuple(SeenChannel(name, array) for name, array in zip(names, arrays, strict=True))
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
-        """Voxels of a structure inside its box."""
+        """Voxels of a structure inside its box, (i, j, k) of the box."""
         return self.labelled.label[self.boxes[value]] == value
 
 
@@ -114,13 +114,13 @@ class ChannelFacts:
 
     Attributes:
         subject: Beginning of a sentence about it.
-        hounsfield: Whether intensities look like Hounsfield units.
+        offset: What to add to intensities to have Hounsfield units; None where they are no CT.
         digest: SHA-256 of the voxels.
         signature: Fine texture in RAS order, mean 0 and length 1, shape (SIGNATURE_SIZE,).
     """
 
     subject: str
-    hounsfield: bool
+    offset: float | None
     digest: str
     signature: npt.NDArray[np.float32]
 
@@ -163,7 +163,7 @@ def facts_of(seen: SeenCase) -> CaseFacts:
         spacing=grid.spacing,
         center=_point(corners.mean(axis=0)),
         channels=tuple(
-            ChannelFacts(one.subject, one.hounsfield, _digest(one.array), _signature(reorientation.apply(one.array)))
+            ChannelFacts(one.subject, one.offset, _digest(one.array), _signature(reorientation.apply(one.array)))
             for one in seen.channels
         ),
         structures={value: _structure(seen, value) for value in seen.boxes if value in seen.structures},

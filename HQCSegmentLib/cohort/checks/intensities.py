@@ -8,6 +8,7 @@ import numpy as np
 
 from HQCSegmentLib.cohort.checks.facts import CaseFacts, SeenCase
 from HQCSegmentLib.cohort.checks.finding import Finding
+from HQCSegmentLib.cohort.hounsfield import STORED_OFFSET
 
 LOWEST_HU = -1100.0
 """Air is -1000 HU, and noise and rounding go little below; lower values pad the part outside the field of view."""
@@ -18,9 +19,11 @@ HIGHEST_HU = 4000.0
 BRIGHT_PART = 0.002
 """Part of an image above HIGHEST_HU that is more than an implant: the scale or the file is wrong."""
 
+SCALES = {0.0: "Hounsfield units", STORED_OFFSET: "Hounsfield units + 1024", None: "no Hounsfield units"}
+"""What images have, by what has to be added to have Hounsfield units; the most certain first."""
+
 FEW_VALUES = 8
 """An image with fewer different values than this is more likely a label map."""
-
 
 GLARING = 7.0
 """Brightest voxel over the 99.9th percentile, both above the median: dental fillings reach 8 to 16 times, anatomy up
@@ -73,17 +76,18 @@ def hounsfield_range(seen: SeenCase) -> list[Finding]:
     """CT beyond the Hounsfield scale."""
     findings = []
     for channel in seen.channels:
-        if not channel.hounsfield:
+        if channel.offset is None:
             continue
-        bright = float(np.mean(channel.array > HIGHEST_HU))
+        bright = float(np.mean(channel.array > HIGHEST_HU - channel.offset))
         if bright > BRIGHT_PART:
             message = (
                 f"case {seen.name}: {bright:.1%} of {channel.subject} is above {HIGHEST_HU:.0f} HU, brighter than bone."
             )
             advice = "Is the rescale slope right? If not, export the image again."
             findings.append(Finding(seen.name, "", "warning", "implausible-hounsfield", message, advice))
-        if channel.range[0] < LOWEST_HU:
-            message = f"case {seen.name}: {channel.subject} goes down to {channel.range[0]:.0f} HU, below air."
+        lowest = channel.range[0] + channel.offset
+        if lowest < LOWEST_HU:
+            message = f"case {seen.name}: {channel.subject} goes down to {lowest:.0f} HU, below air."
             advice = "This is usual for padding outside the field of view, and harmless: low values are clipped."
             findings.append(Finding(seen.name, "", "note", "below-air", message, advice))
     return findings
@@ -102,19 +106,17 @@ def same_image_twice(seen: SeenCase) -> list[Finding]:
 
 
 def mixed_scales(cases: Sequence[CaseFacts]) -> list[Finding]:
-    """Some images in Hounsfield units and some not: another modality, or an offset of 1024."""
+    """Some images in Hounsfield units and some not, or with another offset to them."""
     findings = []
     for number in range(len(cases[0].channels) if cases else 0):
-        with_units = [one for one in cases if one.channels[number].hounsfield]
-        without = [one for one in cases if not one.channels[number].hounsfield]
-        if not with_units or not without:
-            continue
-        odd, has = (without, "no") if len(without) <= len(with_units) else (with_units, "such")
-        for one in odd:
-            subject = one.channels[number].subject
-            message = (
-                f"case {one.name}: {subject} has {has} negative values as CT in HU has, unlike most of the cohort."
-            )
-            advice = "Is it of another modality, or stored with an offset of 1024? Train on one kind of image."
-            findings.append(Finding(one.name, "", "warning", "mixed-scales", message, advice))
+        offsets = [one.channels[number].offset for one in cases]
+        usual = max(SCALES, key=offsets.count)
+        for one, offset in zip(cases, offsets, strict=True):
+            if offset != usual:
+                message = (
+                    f"case {one.name}: {one.channels[number].subject} seems to have {SCALES[offset]}, and most of the "
+                    f"cohort {SCALES[usual]}."
+                )
+                advice = "Is it of another modality, or exported by another system? Train on one kind of image."
+                findings.append(Finding(one.name, "", "warning", "mixed-scales", message, advice))
     return findings

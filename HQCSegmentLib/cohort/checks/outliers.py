@@ -108,11 +108,13 @@ def odd_intensities(cases: Sequence[CaseFacts], structures: Mapping[int, str]) -
     """CT structures whose density is far outside the rest: a contour on something else, or another image."""
     findings = []
     for number in range(len(cases[0].channels) if cases else 0):
-        tomograms = [one for one in cases if one.channels[number].hounsfield]
+        offsets = {one.name: one.channels[number].offset for one in cases}
         where = f" in {cases[0].channels[number].subject}" if len(cases[0].channels) > 1 else ""
         for value, name in structures.items():
             medians = {
-                one.name: one.structures[value].intensities[number] for one in tomograms if value in one.structures
+                one.name: one.structures[value].intensities[number] + offset
+                for one in cases
+                if value in one.structures and (offset := offsets[one.name]) is not None
             }
             for case, _ in _far_outside(medians, least=INTENSITY_DEVIATION_HU):
                 message = (
