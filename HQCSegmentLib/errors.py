@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class HQCSegmentError(Exception):
     """Base of all errors this library raises on purpose. The command exits with `exit_code`."""
@@ -19,6 +21,7 @@ class InputError(HQCSegmentError, ValueError):
     exit_code = 2
 
     def __init__(self, message: str, *, code: str = "unusable") -> None:
+        """Make the error of a message and the word for its kind."""
         super().__init__(message)
         self.code = code
 
@@ -33,3 +36,9 @@ class Interrupted(HQCSegmentError):
     """The user stopped the run (Ctrl-C, SIGTERM or cancel)."""
 
     exit_code = 130
+
+
+def few(things: Sequence[object], *, most: int = 8) -> str:
+    """The first of many things, with commas, and how many more there are; for a message."""
+    text = ", ".join(map(str, things[:most]))
+    return text if len(things) <= most else f"{text} and {len(things) - most} more"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from HQCSegmentLib.cli.output import console, emit_json
 from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.planning.output import OutputFormat
+from HQCSegmentLib.files import read_json
+from HQCSegmentLib.planning.output import OutputFormat, label_map_on
 
 if TYPE_CHECKING:
     from HQCSegmentLib.imaging import Structure
@@ -43,27 +43,12 @@ def convert(
 
     Example: hqcsegment convert edited.nii.gz --series patient7/CT --structures names.json --out patient7.rtstruct.dcm
     """
-    import numpy as np
-
-    from HQCSegmentLib.imaging import Segmentation, read_label_map
     from HQCSegmentLib.imaging.dicom_series import read_series
-    from HQCSegmentLib.imaging.voxel_order import in_order_of
     from HQCSegmentLib.planning.layers import write_layers
 
     listed = _structures(structures)
     image = read_series(series)
-    layers = []
-    for path in label_maps:
-        label_map = read_label_map(path)
-        unknown = sorted(set(np.unique(label_map.array).tolist()) - {0, *(one.value for one in listed)})
-        if unknown:
-            msg = f"{path} holds the value {unknown[0]}, which {structures} does not list; add it there."
-            raise InputError(msg)
-        array = in_order_of(label_map.array, label_map.affine, image.grid)
-        if array is None:
-            msg = f"{path} does not lie on the voxels of the series {series}; resample it to the series first."
-            raise InputError(msg)
-        layers.append(Segmentation(array, image.affine, listed, name=path.name, series=image.series))
+    layers = [label_map_on(image, path, listed) for path in label_maps]
     write_layers(out, layers, output_format)
     if json_events:
         emit_json({"event": "done", "out": str(out)})
@@ -82,13 +67,13 @@ def _structures(path: Path) -> tuple[Structure, ...]:
     from HQCSegmentLib.imaging import Structure
     from HQCSegmentLib.naming import structure_for
 
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict):
             found = [structure_for(str(name), int(value)) for value, name in content.items()]
         else:
             found = [Structure.model_validate(one) for one in content]
-    except (OSError, ValueError, TypeError, ValidationError) as error:
+    except (ValueError, TypeError, ValidationError) as error:
         msg = f"{path} lists no structures: {str(error).splitlines()[0]}."
         raise InputError(msg) from error
     if not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +13,7 @@ from HQCSegmentLib.cli.options import make, options_of, part_of
 from HQCSegmentLib.cli.output import console, showing, silence
 from HQCSegmentLib.cli.train_options import TrainOptions
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.files import read_json
 from HQCSegmentLib.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def train(
         for name, dice in summary.held_out_dice.items():
             screen.print(f"  {name}: held-out Dice {dice:.3f}")
     else:
-        folds = json.loads((out / "folds.json").read_text(encoding="utf-8"))
+        folds = read_json(out / "folds.json")
         for name, dice in folds["mean_dice"].items():
             spread = folds["deviation"][name]
             screen.print(f"  {name}: held-out Dice {dice:.3f} ± {spread:.3f} over {len(folds['splits'])} folds")
@@ -105,8 +105,8 @@ def _parts(cohort: Cohort, splits: Path | None, *, resume: bool, out: Path) -> S
     begun = out / "splits.json"
     if resume and begun.is_file():
         try:
-            was_listed = json.loads(begun.read_text(encoding="utf-8")).get("listed", False)
-        except (OSError, ValueError, AttributeError):
+            was_listed = read_json(begun).get("listed", False)
+        except (InputError, AttributeError):
             return None  # said by the run itself
         return read_splits(begun, cohort.cases)[0] if was_listed else None
     return None
@@ -123,11 +123,7 @@ def _settings_of(config: Path | None, *, resume: bool, out: Path) -> dict[str, A
             raise InputError(msg)
     if config is None:
         return {}
-    try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"the settings {config} cannot be read as JSON: {error}."
-        raise InputError(msg) from error
+    content = read_json(config)
     settings = content.get("config", content) if isinstance(content, dict) else content
     unknown = sorted(set(settings) - set(TrainConfig.model_fields)) if isinstance(settings, dict) else []
     if unknown or not isinstance(settings, dict):

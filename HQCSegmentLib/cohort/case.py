@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from HQCSegmentLib.cohort.rasterize import Box, empty_volume
-from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.errors import InputError, few
 from HQCSegmentLib.imaging import GRID_TOLERANCE_VOXELS, Image, Segmentation, Source, Structure, join, read_label_map
 from HQCSegmentLib.imaging.dicom_folder import SeriesSummary
 
@@ -119,7 +119,7 @@ class Case:
         outside = sorted(set(np.unique(array).tolist()) - {0, *structures})
         if outside:
             msg = (
-                f"case {self.name}: the label map {self.label} holds the value(s) {_few(outside)}, which are not "
+                f"case {self.name}: the label map {self.label} holds the value(s) {few(outside)}, which are not "
                 f"among the cohort's structures {dict(structures)}."
             )
             raise InputError(msg)
@@ -184,8 +184,3 @@ class LabelledCase:
     def segmentation(self, structures: tuple[Structure, ...]) -> Segmentation:
         """The reference contours as a segmentation."""
         return Segmentation(self.label, self.image.affine, structures, self.image.name, self.image.series)
-
-
-def _few(values: list[int], *, most: int = 8) -> str:
-    text = ", ".join(str(value) for value in values[:most])
-    return text if len(values) <= most else f"{text} and {len(values) - most} more"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from HQCSegmentLib.cohort.case import Case
-from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.errors import InputError, few
+from HQCSegmentLib.files import read_json
 
 HELD_OUT_PART = 0.2
 
@@ -90,7 +90,7 @@ def listed(cases: Sequence[Case], *, training: Sequence[str], held_out: Sequence
     patient = {case.name: case.patient for case in cases}
     for name in (*training, *held_out):
         if name not in patient:
-            msg = f"{where} lists the case {name!r}, which is not in the cohort; it has {_few(sorted(patient))}."
+            msg = f"{where} lists the case {name!r}, which is not in the cohort; it has {few(sorted(patient))}."
             raise InputError(msg)
     if not training:
         msg = f"{where} lists no case to train on."
@@ -112,11 +112,7 @@ def read_splits(path: Path, cases: Sequence[Case]) -> list[Split]:
     Raises:
         InputError: if the file cannot be read, is of another form, or a split does not fit the cohort (see `listed`).
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"the splits {path} cannot be read as JSON: {error}."
-        raise InputError(msg) from error
+    content = read_json(Path(path))
     result = []
     for one in content if isinstance(content, list) else [content]:
         training, held_out = _names(one, "training", "train"), _names(one, "held_out", "val")
@@ -143,8 +139,3 @@ def _holding_out(cases: Sequence[Case], patients: set[str]) -> Split:
         training=tuple(case.name for case in cases if case.patient not in patients),
         held_out=tuple(case.name for case in cases if case.patient in patients),
     )
-
-
-def _few(names: Sequence[str], *, most: int = 6) -> str:
-    text = ", ".join(names[:most])
-    return text if len(names) <= most else f"{text} and {len(names) - most} more"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from HQCSegmentLib.errors import InputError
-from HQCSegmentLib.imaging import Grid, Image, Reorientation, Segmentation, Structure
+from HQCSegmentLib.errors import InputError, few
+from HQCSegmentLib.imaging import Image, Segmentation, Structure, read_label_map
 from HQCSegmentLib.imaging.image_files import image_stem
+from HQCSegmentLib.imaging.voxel_order import in_order_of
 
 if TYPE_CHECKING:
     from HQCSegmentLib.planning.contour_options import ContourOptions
@@ -126,22 +126,15 @@ def write_label_map(
         The file.
 
     Raises:
-        InputError: if a file cannot be read, the label map is not on the grid of the series, or it holds values that
-            have no name.
+        InputError: if a file cannot be read, or as `label_map_on`.
     """
-    from HQCSegmentLib.imaging import read_label_map
     from HQCSegmentLib.imaging.dicom_series import read_series
     from HQCSegmentLib.naming import structure_for
 
     path = Path(path)
     image = read_series(Path(series), name=image_stem(Path(label_map)))
-    labels = on_grid(read_label_map(Path(label_map)), image.grid, name=image.name)
     listed = tuple(structures or (structure_for(name, value) for value, name in sorted((names or {}).items())))
-    unnamed = sorted(set(np.unique(labels).tolist()) - {0, *(structure.value for structure in listed)})
-    if unnamed:
-        msg = f"{image.name}: the label map {label_map} holds the value(s) {unnamed} that no name is given for."
-        raise InputError(msg)
-    segmentation = Segmentation(labels, image.affine, listed, image.name, image.series)
+    segmentation = label_map_on(image, Path(label_map), listed)
     if path.name.endswith(SUFFIXES[OutputFormat.seg]):
         from HQCSegmentLib.planning.dicom_seg import write_dicom_seg
 
@@ -153,19 +146,30 @@ def write_label_map(
     return path
 
 
-def on_grid(label_map: Image, grid: Grid, *, name: str) -> npt.NDArray[np.unsignedinteger]:
-    """Voxels of a label map in the order of a grid of the same voxels; axes may be exchanged or reversed.
+def label_map_on(image: Image, label_map: Path, structures: Sequence[Structure]) -> Segmentation:
+    """A label map file as a segmentation of the image that it was made on, in the image's order of voxels.
 
     Programs differ in the order: a left-handed NIfTI is re-ordered by 3D Slicer, DICOM slices may be read downwards.
 
+    Args:
+        image: With the same voxels; axes may be exchanged or reversed.
+        label_map: NIfTI, NRRD or MetaImage file.
+        structures: What the values mean.
+
     Raises:
-        InputError: if the voxels are not the same.
+        InputError: if the file cannot be read, its voxels are not those of the image, or it holds a value that no
+            structure has.
     """
-    there, wanted = Reorientation.to_ras(label_map.affine), Reorientation.to_ras(grid.affine)
-    if not label_map.grid.reoriented(there).same_as(grid.reoriented(wanted)):
+    read = read_label_map(label_map)
+    unnamed = sorted(set(np.unique(read.array).tolist()) - {0, *(structure.value for structure in structures)})
+    if unnamed:
+        msg = f"{label_map} holds the value(s) {few(unnamed)}, which no structure is listed for; add them to the list."
+        raise InputError(msg)
+    array = in_order_of(read.array, read.affine, image.grid)
+    if array is None:
         msg = (
-            f"{name}: the label map with {label_map.array.shape} voxels does not lie on the voxels of the DICOM series "
-            f"with {grid.shape}; export it in the geometry of the series."
+            f"{label_map} with {read.array.shape} voxels does not lie on the voxels of the series with "
+            f"{image.grid.shape}; export it in the geometry of the series."
         )
         raise InputError(msg)
-    return np.ascontiguousarray(wanted.undo(there.apply(label_map.array)))
+    return Segmentation(np.ascontiguousarray(array), image.affine, tuple(structures), image.name, image.series)

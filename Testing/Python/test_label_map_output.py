@@ -82,7 +82,7 @@ def test_values_without_a_name_and_other_voxels_are_refused(image: Image, labels
     moved = image.affine.copy()
     moved[0, 3] += 0.6
     write_array(tmp_path / "moved.nrrd", labels, moved)
-    for name, names, words in (("label", {1: "Liver"}, r"\[3\] that no name"),
+    for name, names, words in (("label", {1: "Liver"}, r"value\(s\) 3, which no structure"),
                                ("moved", {1: "Liver", 3: "GTV"}, "does not lie on the voxels")):  # fmt: skip
         with pytest.raises(InputError, match=words):
             write_label_map(

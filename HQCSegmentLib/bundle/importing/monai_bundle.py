@@ -6,7 +6,6 @@ images are prepared is taken from the inference configuration where it can be sa
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from HQCSegmentLib.bundle.importing.preparation import Preparation, recognise
 from HQCSegmentLib.bundle.manifest import Inference, TrainingSummary
 from HQCSegmentLib.cohort import Fingerprint, Preprocessing
 from HQCSegmentLib.errors import InputError, WorkError
+from HQCSegmentLib.files import read_json
 from HQCSegmentLib.naming import propose, structure_for
 from HQCSegmentLib.networks import NETWORKS, NetworkSpec
 
@@ -74,7 +74,7 @@ def import_monai_bundle(source: Path, out: Path, answers: Answers | None = None)
         InputError: if something is missing, not supported or has to be asked for, or the weights do not fit.
     """
     answers = answers or Answers()
-    config, metadata = _configuration(source), _read_json(source / "configs" / "metadata.json")
+    config, metadata = _configuration(source), _read_object(source / "configs" / "metadata.json")
     network = _network(config)
     labels = _labels(metadata, network, answers.names)
     prepared = recognise(config, answers.spacing, answers.intensities)
@@ -101,7 +101,7 @@ def import_monai_bundle(source: Path, out: Path, answers: Answers | None = None)
 def _configuration(source: Path) -> dict[str, Any]:
     for name in CONFIGS:
         if (source / "configs" / name).is_file():
-            return _read_json(source / "configs" / name)
+            return _read_object(source / "configs" / name)
     if source.is_dir() and any((source / "configs").glob("*.y*ml")):
         msg = f"{source} has its configuration as YAML; only JSON ({', '.join(CONFIGS)}) can be read."
         raise InputError(msg)
@@ -109,12 +109,8 @@ def _configuration(source: Path) -> dict[str, Any]:
     raise InputError(msg)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read as JSON: {error}."
-        raise InputError(msg) from error
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
     if not isinstance(content, dict):
         msg = f"{path} holds no JSON object."
         raise InputError(msg)
