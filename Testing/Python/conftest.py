@@ -90,6 +90,23 @@ def write_slices() -> Callable[..., list[Path]]:
     return dicom_slices.write_slices
 
 
+@pytest.fixture(scope="session")
+def dicom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two synthetic patients, CT and RTSTRUCT; not to be changed."""
+    from HQCSegmentLib.demo.cohort import write_cohort
+    from HQCSegmentLib.demo.hospital import HOSPITAL_A
+
+    folder = tmp_path_factory.mktemp("dicom") / "cohort"
+    write_cohort(folder, hospital=HOSPITAL_A, seeds=[1, 2])
+    return folder
+
+
+@pytest.fixture
+def own_dicom_cohort(dicom_cohort: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(dicom_cohort, tmp_path / "cohort"))
+
+
 def load_tiny() -> ModuleType:
     """The module `tiny.py` beside this file."""
     path = Path(__file__).with_name("tiny.py")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tiny import stop_after
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.bundle import Inference
@@ -140,8 +141,9 @@ class TestWithoutABudget:
 
     def test_further_runs_of_a_cohort_make_as_many_steps(self):
         for first in (capped(1.5), capped(3.0)):
-            taken = take_over(plan_of("medium"), first, sizes=False)
-            assert (taken.steps, taken.inference) == (first.steps, first.inference)
+            in_parts = first.model_copy(update={"micro_batches": 2})
+            taken = take_over(plan_of("medium"), in_parts, sizes=False)
+            assert (taken.steps, taken.inference, taken.micro_batches) == (first.steps, first.inference, 2)
         assert take_over(plan_of("medium"), capped(0.1), sizes=False) == plan_of("medium")
         larger = plan_of("large").model_copy(update={"steps": 700})
         assert size_of(take_over(plan_of("small"), larger, sizes=True)) == "large"
@@ -169,13 +171,8 @@ def slow_computer(monkeypatch) -> list[Plan]:
 
 def interrupt(cohort: hqc.Cohort, config: hqc.TrainConfig, out: Path, *, step: int) -> None:
     """Begin a run, and press Ctrl-C after a step."""
-
-    def stop(event: dict) -> None:
-        if event["event"] == "progress" and event["step"] == step:
-            raise KeyboardInterrupt
-
     with pytest.raises(hqc.HQCSegmentError):
-        hqc.finetune(cohort, config=config, out=out, on_event=stop)
+        hqc.finetune(cohort, config=config, out=out, on_event=stop_after(step))
 
 
 def test_a_run_with_fewer_steps_is_resumed_with_as_many(tiny_cohort: Path, tmp_path: Path, tiny, slow_computer):

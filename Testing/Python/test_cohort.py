@@ -13,10 +13,8 @@ import pydicom
 import pytest
 from small_volumes import AFFINE, SHAPE, image, label
 
-from HQCSegmentLib.cohort import Case, Cohort, check, fingerprint, split
+from HQCSegmentLib.cohort import Cohort, check, fingerprint
 from HQCSegmentLib.cohort.hounsfield import hounsfield_offset
-from HQCSegmentLib.demo.cohort import write_cohort
-from HQCSegmentLib.demo.hospital import HOSPITAL_A
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import read_image, write_array
 
@@ -51,20 +49,6 @@ DECATHLON = {
     "labels": {"0": "background", "1": "Liver", "2": "Spleen"},
     "training": [],
 }
-
-
-@pytest.fixture(scope="module")
-def dicom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two synthetic patients; not to be changed."""
-    folder = tmp_path_factory.mktemp("dicom") / "cohort"
-    write_cohort(folder, hospital=HOSPITAL_A, seeds=[1, 2])
-    return folder
-
-
-@pytest.fixture
-def own_dicom_cohort(dicom_cohort: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
-    return Path(shutil.copytree(dicom_cohort, tmp_path / "cohort"))
 
 
 class TestLayouts:
@@ -445,46 +429,6 @@ class TestCheck:
             ("anna", "unusable"),
             ("carl", "unusable"),
         ]
-
-
-def cases_of(patients: int, *, per_patient: int = 1) -> list[Case]:
-    return [
-        Case(f"p{patient}-{number}", Path("image.nii.gz"), Path("label.nii.gz"), f"p{patient}")
-        for patient in range(patients)
-        for number in range(per_patient)
-    ]
-
-
-class TestSplits:
-    def test_the_same_seed_draws_the_same(self):
-        draws = [split(cases_of(20), held_out=5, seed=seed) for seed in (7, 7, 8)]
-        assert draws[0] == draws[1] != draws[2]
-
-    def test_the_order_of_cases_does_not_matter(self):
-        there = split(cases_of(20), held_out=5, seed=7)
-        back = split(cases_of(20)[::-1], held_out=5, seed=7)
-        assert set(there.held_out) == set(back.held_out)
-
-    @pytest.mark.parametrize("seed", range(5))
-    def test_cases_of_a_patient_stay_together(self, seed: int):
-        drawn = split(cases_of(9, per_patient=3), held_out=None, seed=seed)
-        sides = [{name.split("-")[0] for name in names} for names in (drawn.training, drawn.held_out)]
-        assert not sides[0] & sides[1]
-        assert (len(sides[0]), len(sides[1])) == (7, 2)
-        assert len(drawn.training) + len(drawn.held_out) == 27
-
-    @pytest.mark.parametrize(("patients", "held_out"), [(1, 0), (2, 1), (3, 1), (5, 1), (10, 2), (20, 4)])
-    def test_a_fifth_is_held_out_by_default(self, patients: int, held_out: int):
-        drawn = split(cases_of(patients), held_out=None, seed=0)
-        assert len(drawn.held_out) == held_out
-        assert len(drawn.training) == patients - held_out
-
-    def test_nothing_is_held_out_where_asked(self):
-        assert split(cases_of(3), held_out=0, seed=0).held_out == ()
-
-    @pytest.mark.parametrize(("patients", "held_out"), [(1, 1), (2, 2), (3, 7), (3, -1)])
-    def test_an_impossible_number_is_refused(self, patients: int, held_out: int):
-        refused(lambda: split(cases_of(patients), held_out=held_out, seed=0), str(held_out), str(patients))
 
 
 class TestFingerprint:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
+from dicom_segs import write_segmentation
 from pydicom.uid import EnhancedCTImageStorage, EnhancedMRImageStorage, EnhancedPETImageStorage, RLELossless
 
 from HQCSegmentLib.cohort import Cohort
@@ -140,32 +142,12 @@ def test_frames_without_a_place_are_refused(write_enhanced: Callable, changes: d
 
 
 def test_contours_on_an_enhanced_image_are_read(write_enhanced: Callable):
-    import highdicom
-    from pydicom.sr.codedict import codes
-
     file = write_enhanced()
     source = pydicom.dcmread(file)
     mask = np.zeros(VOXELS.shape, bool)
     mask[2:6, 1:5, 2:4] = True
-    described = highdicom.seg.SegmentDescription(
-        1, "Liver", codes.SCT.Organ, codes.SCT.Liver, highdicom.seg.SegmentAlgorithmTypeValues.MANUAL
-    )
     positions = [highdicom.PlanePositionSequence("PATIENT", AFFINE_LPS[:3, 3] + k * AFFINE_LPS[:3, 2]) for k in (2, 3)]
-    highdicom.seg.Segmentation(
-        source_images=[source],
-        pixel_array=np.ascontiguousarray(mask[:, :, 2:4].T),
-        segmentation_type="BINARY",
-        segment_descriptions=[described],
-        series_instance_uid=highdicom.UID(),
-        series_number=2,
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer="test",
-        manufacturer_model_name="test",
-        software_versions="1",
-        device_serial_number="1",
-        plane_positions=positions,
-    ).save_as(file.with_name("seg.dcm"))
+    write_segmentation(file.with_name("seg.dcm"), [source], mask[:, :, 2:4].T, ["Liver"], plane_positions=positions)
     cohort = Cohort.open(file.parent.parent)
     (case,) = cohort.cases
     read = case.read(cohort.structures)

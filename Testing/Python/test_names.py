@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,6 @@ import pydicom
 import pytest
 
 from HQCSegmentLib.cohort import Cohort, check
-from HQCSegmentLib.demo.cohort import write_cohort
-from HQCSegmentLib.demo.hospital import HOSPITAL_A
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import write_array
 from HQCSegmentLib.naming import propose, read_table, side_of, write_table
@@ -182,14 +179,6 @@ class TestLabelMaps:
             Cohort.open(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def dicom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two synthetic patients; not to be changed."""
-    folder = tmp_path_factory.mktemp("dicom") / "cohort"
-    write_cohort(folder, hospital=HOSPITAL_A, seeds=[1, 2])
-    return folder
-
-
 @pytest.mark.slow
 class TestStructureSets:
     def rename(self, folder: Path, case: str, names: dict[str, str]) -> None:
@@ -199,47 +188,43 @@ class TestStructureSets:
             roi.ROIName = names.get(roi.ROIName, roi.ROIName)
         dataset.save_as(path)
 
-    @pytest.fixture
-    def folder(self, dicom_cohort: Path, tmp_path: Path) -> Path:
-        return Path(shutil.copytree(dicom_cohort, tmp_path / "cohort"))
-
-    def test_spellings_of_two_patients_become_one_structure(self, dicom_cohort: Path, folder: Path):
+    def test_spellings_of_two_patients_become_one_structure(self, dicom_cohort: Path, own_dicom_cohort: Path):
         before = Cohort.open(dicom_cohort)
-        self.rename(folder, "A01", {"Kidney_L": "Niere li", "Liver": "Hepar", "GTV": "Tumor"})
-        self.rename(folder, "A02", {"Kidney_L": "Lt Kidney"})
-        (folder / "names.csv").write_text("name,tg263_name\nNiere li,Kidney_L\n")
-        after = Cohort.open(folder)
+        self.rename(own_dicom_cohort, "A01", {"Kidney_L": "Niere li", "Liver": "Hepar", "GTV": "Tumor"})
+        self.rename(own_dicom_cohort, "A02", {"Kidney_L": "Lt Kidney"})
+        (own_dicom_cohort / "names.csv").write_text("name,tg263_name\nNiere li,Kidney_L\n")
+        after = Cohort.open(own_dicom_cohort)
         assert after.structures == before.structures
         assert list(after.structures.values())[-1] == "GTV"
         for old, new in zip(before.cases, after.cases, strict=True):
             assert np.array_equal(new.read(after.structures).label, old.read(before.structures).label)
 
-    def test_a_structure_can_be_left_out(self, dicom_cohort: Path, folder: Path):
-        (folder / "names.csv").write_text("name,tg263_name\nGTV,-\n")
-        cohort = Cohort.open(folder)
+    def test_a_structure_can_be_left_out(self, own_dicom_cohort: Path):
+        (own_dicom_cohort / "names.csv").write_text("name,tg263_name\nGTV,-\n")
+        cohort = Cohort.open(own_dicom_cohort)
         assert "GTV" not in cohort.structures.values()
         case = cohort.cases[0].read(cohort.structures)
         assert case.known == set(cohort.structures)
 
-    def test_one_patient_with_two_spellings_is_refused_with_both(self, folder: Path):
-        self.rename(folder, "A01", {"Kidney_L": "Lt Kidney", "Liver": "left kidney"})
-        cohort = Cohort.open(folder)
+    def test_one_patient_with_two_spellings_is_refused_with_both(self, own_dicom_cohort: Path):
+        self.rename(own_dicom_cohort, "A01", {"Kidney_L": "Lt Kidney", "Liver": "left kidney"})
+        cohort = Cohort.open(own_dicom_cohort)
         with pytest.raises(InputError, match=r"A01.*both stand for Kidney_L.*--write-names"):
             cohort.cases[0].read(cohort.structures)
 
-    def test_the_command_writes_the_table_and_uses_it(self, folder: Path):
-        self.rename(folder, "A01", {"Liver": "Livr", "Kidney_L": "Kidney"})
+    def test_the_command_writes_the_table_and_uses_it(self, own_dicom_cohort: Path):
+        self.rename(own_dicom_cohort, "A01", {"Liver": "Livr", "Kidney_L": "Kidney"})
 
         def run(*words: str) -> str:
-            command = [sys.executable, "-m", "HQCSegmentLib", "check", str(folder), *words]
+            command = [sys.executable, "-m", "HQCSegmentLib", "check", str(own_dicom_cohort), *words]
             return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
         said = run("--write-names")
         assert (
             "please confirm: Livr is taken for Liver" in " ".join(said.split()) or "please add a side: Kidney" in said
         )
-        table = folder / "names.csv"
+        table = own_dicom_cohort / "names.csv"
         text = table.read_text()
         assert "Kidney,,no side: please add one" in text
         table.write_text(text.replace("Kidney,,", "Kidney,Kidney_L,"))
-        assert [f.code for f in check(Cohort.open(folder)) if f.code.startswith("name-")] == []
+        assert [f.code for f in check(Cohort.open(own_dicom_cohort)) if f.code.startswith("name-")] == []

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import highdicom
 import numpy as np
 import pydicom
 import pytest
-from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from dicom_segs import write_segmentation
 
 from HQCSegmentLib.cohort.dicom_seg import drawn_segments, is_dicom_seg, list_segments
 from HQCSegmentLib.errors import InputError
@@ -58,38 +56,12 @@ def write(
     slices: list[int] | None = None,
     **options: object,
 ) -> Path:
-    """A DICOM SEG by highdicom itself, with frames for some slices of the series in the order given."""
+    """A DICOM SEG with frames for some slices of the series in the order given."""
     assert image.series is not None
     slices = list(range(SHAPE[2])) if slices is None else slices
-    descriptions = [
-        highdicom.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=label,
-            segmented_property_category=codes.SCT.Tissue,
-            segmented_property_type=codes.SCT.Tissue,
-            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
-        )
-        for number, label in enumerate(labels, start=1)
-    ]
     frames = masks.transpose(2, 1, 0, 3)[slices] if masks.ndim == 4 else masks.transpose(2, 1, 0)[slices]
-    dataset = highdicom.seg.Segmentation(
-        source_images=[pydicom.dcmread(image.series.files[k]) for k in slices],
-        pixel_array=np.ascontiguousarray(frames if frames.dtype != bool else frames.astype(np.uint8)),
-        segmentation_type=kind,
-        segment_descriptions=descriptions,
-        series_instance_uid=generate_uid(),
-        series_number=2,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="Test",
-        manufacturer_model_name="Test",
-        software_versions="1",
-        device_serial_number="1",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        **options,
-    )
-    dataset.save_as(path)
-    return path
+    sources = [pydicom.dcmread(image.series.files[k]) for k in slices]
+    return write_segmentation(path, sources, frames, labels, segmentation_type=kind, **options)
 
 
 def test_overlapping_segments_are_read_each_for_itself(tmp_path: Path, image: Image):

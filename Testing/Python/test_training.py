@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +33,6 @@ def weights(run: Path) -> bytes:
 
 def events_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-
-
-def stop_after(step: int) -> Callable[[dict[str, Any]], None]:
-    """Ctrl-C when this step is done."""
-
-    def stop(event: dict[str, Any]) -> None:
-        if event["event"] == "progress" and event["step"] == step:
-            raise KeyboardInterrupt
-
-    return stop
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -249,7 +238,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tiny_run: Path, tiny_cohort: Pat
     settings = {"method": method, "steps": 6, "augment": True, "base": tiny_run / "bundle"}
     train(tiny_cohort, tmp_path / "straight", tiny, **settings)
     with pytest.raises(Interrupted, match=f"after {step} of 6 steps.*--resume"):
-        train(tiny_cohort, tmp_path / "stopped", tiny, on_event=stop_after(step), **settings)
+        train(tiny_cohort, tmp_path / "stopped", tiny, on_event=tiny.stop_after(step), **settings)
     assert not (tmp_path / "stopped" / "bundle").exists()
     train(tiny_cohort, tmp_path / "stopped", tiny, resume=True, **settings)
     assert weights(tmp_path / "stopped") == weights(tmp_path / "straight")
@@ -337,7 +326,7 @@ def test_a_run_is_not_overwritten_nor_continued_with_other_settings(tiny_run: Pa
 
 def test_a_run_is_not_continued_on_other_patients(tiny_cohort: Path, tmp_path, tiny):
     with pytest.raises(Interrupted):
-        train(tiny_cohort, tmp_path / "run", tiny, on_event=stop_after(1))
+        train(tiny_cohort, tmp_path / "run", tiny, on_event=tiny.stop_after(1))
     before = contents(tmp_path / "run")
     other = Path(shutil.copytree(tiny_cohort, tmp_path / "cohort"))
     for kind in ("images", "labels"):

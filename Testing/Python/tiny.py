@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,3 +96,13 @@ def write_threshold_bundle(
         },
     }  # fmt: skip
     return Bundle.write(folder, manifest=manifest, state=built.state_dict()).path
+
+
+def stop_after(step: int) -> Callable[[dict[str, Any]], None]:
+    """Ctrl-C when this step of a run is done, for `on_event`."""
+
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "progress" and event["step"] == step:
+            raise KeyboardInterrupt
+
+    return stop

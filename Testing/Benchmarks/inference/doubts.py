@@ -12,7 +12,6 @@ Dice over structures.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from trained_model import asked
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.bundle import Certainty
@@ -77,30 +77,25 @@ def changes_of_intensity(offset: float | None) -> dict[str, Change]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("bundle", type=Path)
-    options.add_argument("cohort", type=Path)
-    options.add_argument("--training", required=True, help="names of the training cases, with commas")
-    options.add_argument("--cases", type=int, default=40)
-    options.add_argument("--out", type=Path)
-    asked = options.parse_args()
-    cohort = hqc.Cohort.open(asked.cohort)
-    training = asked.training.split(",")
-    bundle = hqc.Bundle.open(asked.bundle)
+    options = asked(__doc__, cases=40)
+    cohort = hqc.Cohort.open(options.cohort)
+    bundle = hqc.Bundle.open(options.bundle)
     if not bundle.manifest.fingerprint.channels[0].profiles:
         # A bundle of an earlier version: its training cases are measured now.
-        cases = [case.read(cohort.structures) for case in cohort.cases if case.name in training]
+        cases = [case.read(cohort.structures) for case in cohort.cases if case.name in options.training]
         measured = fingerprint(cases, channels=cohort.channels, structures=cohort.structures)
         bundle = hqc.Bundle(bundle.path, bundle.manifest.model_copy(update={"fingerprint": measured}))
     if not bundle.manifest.training.certainty:
-        bundle = calibrated(bundle, [case.read(cohort.structures) for case in cohort.cases if case.name in training])
+        bundle = calibrated(
+            bundle, [case.read(cohort.structures) for case in cohort.cases if case.name in options.training]
+        )
     seen = bundle.manifest.fingerprint.channels[0]
     same = {AS_IT_IS: lambda array: array}
     of_place = same | changes_of_place()
     of_image = of_place | changes_of_intensity(seen.offset if seen.hounsfield else None)
     values = {name: value for value, name in cohort.structures.items()}
     rows: list[dict] = []
-    for case in [case for case in cohort.cases if case.name not in training][: asked.cases]:
+    for case in [case for case in cohort.cases if case.name not in options.training][: options.cases]:
         read = case.read(cohort.structures)
         own: set[str] = set()
         for change, change_image in of_image.items():
@@ -122,8 +117,8 @@ def main() -> None:
                         "warnings": list(result.warnings),
                     }
                 )
-        if asked.out:
-            asked.out.write_text(json.dumps(rows, indent=2))
+        if options.out:
+            options.out.write_text(json.dumps(rows, indent=2))
     print(table(rows, [*of_image]))
 
 

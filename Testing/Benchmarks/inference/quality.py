@@ -8,12 +8,11 @@ the standard one where the model was trained without --flips.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 
 import numpy as np
+from trained_model import asked
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.evaluation import dice_per_structure
@@ -25,17 +24,11 @@ KEYS = ("dice", "cpu_s", "windows")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("bundle", type=Path)
-    options.add_argument("cohort", type=Path)
-    options.add_argument("--training", required=True, help="names of the training cases, with commas")
-    options.add_argument("--cases", type=int, default=20)
-    options.add_argument("--out", type=Path)
-    asked = options.parse_args()
-    cohort, bundle = hqc.Cohort.open(asked.cohort), hqc.Bundle.open(asked.bundle)
+    options = asked(__doc__, cases=20)
+    cohort, bundle = hqc.Cohort.open(options.cohort), hqc.Bundle.open(options.bundle)
     qualities = QUALITIES if bundle.manifest.training.mirrored else QUALITIES[:2]
     rows: list[dict] = []
-    for case in [case for case in cohort.cases if case.name not in asked.training.split(",")][: asked.cases]:
+    for case in [case for case in cohort.cases if case.name not in options.training][: options.cases]:
         read = case.read(cohort.structures)
         if not rows:
             # The first call of all also loads the network.
@@ -60,8 +53,8 @@ def main() -> None:
                     "windows": windows,
                 }
             )
-        if asked.out:
-            asked.out.write_text(json.dumps(rows, indent=2))
+        if options.out:
+            options.out.write_text(json.dumps(rows, indent=2))
     print(table(rows, qualities))
 
 
