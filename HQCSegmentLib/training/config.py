@@ -44,7 +44,8 @@ class TrainConfig(BaseModel):
     network: NetworkName | None = Field(default=None, description="network to train (default: the base's, or unet)")
     preset: Preset | None = Field(default=None, description="size of the network (default: small)")
     dims: Literal[2, 3] | None = Field(
-        default=None, description="2: slice by slice; 3: volumes (default: the base's, or 3)"
+        default=None,
+        description="2: slice by slice; 3: volumes (default: the base's; else 3, or 2 for images of few slices)",
     )
     depth: int | None = Field(
         default=None,
@@ -99,8 +100,8 @@ class TrainConfig(BaseModel):
     )
     budget: Budget | None = Field(
         default=None,
-        description="time that the run may take on this computer: steps, and from scratch the size of the network, are "
-        "set from measured step times (overnight: 10 hours)",
+        description="time that the run may take on this computer: steps, the patch, and from scratch the size of the "
+        "network, are set from measured step times (overnight: 10 hours)",
     )
     batch: int = Field(default=2, ge=1, description="patches per step")
     micro_batches: int | None = Field(
@@ -110,10 +111,11 @@ class TrainConfig(BaseModel):
         "weights are generated once for all of them (default: as few as fit into the device's memory)",
     )
     patch: tuple[PositiveInt, ...] | None = Field(
-        default=None, description="voxels of a patch along R, A, S (default: found from the cohort)"
+        default=None, description="voxels of a patch along R, A, S (default: the base's, or found from the cohort)"
     )
     spacing: tuple[Length, Length, Length] | None = Field(
-        default=None, description="working spacing in mm along R, A, S (default: the cohort's median)"
+        default=None,
+        description="working spacing in mm along R, A, S (default: the base's, or found from the cohort)",
     )
     normalization: Normalization | None = Field(
         default=None,
