@@ -107,7 +107,7 @@ class Bundle:
         return Bundle(Path(path), complete)
 
     def state(self) -> dict[str, Tensor]:
-        """The weights, by the names of the stock network class.
+        """The weights, by the names of the stock network class; on the CPU, of the types that were written.
 
         Raises:
             InputError: if the file holds no tensors, or the model is an ensemble.
@@ -117,6 +117,8 @@ class Bundle:
 
     def adapter(self) -> tuple[dict[str, Tensor], str] | None:
         """The trained part alone and its method (`qpg.config_from_json`), or None if the bundle has none.
+
+        The tensors are those of `qpg.adapter_state`, on the CPU.
 
         Raises:
             InputError: if the file cannot be read, or the model is an ensemble.

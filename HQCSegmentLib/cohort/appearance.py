@@ -28,7 +28,11 @@ Profile = tuple[float, ...]
 
 
 def standardised(array: npt.NDArray) -> npt.NDArray[np.float32]:
-    """An image without absolute scale in deviations from its mean, single bright voxels clipped."""
+    """An image without absolute scale in deviations from its mean, single bright voxels clipped.
+
+    Args:
+        array: Image of any shape and number type.
+    """
     low, high = np.percentile(_sampled(array), IMAGE_PERCENTILES)
     clipped = np.clip(array.astype(np.float32), low, high)
     return (clipped - clipped.mean()) / max(float(clipped.std()), 1e-6)

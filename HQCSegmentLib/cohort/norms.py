@@ -125,7 +125,7 @@ def _median_around(
 
 
 def relative(found: Mapping[str, Measured], *, among: Iterable[str] | None = None) -> dict[str, npt.NDArray]:
-    """Positions in mm from the mean position of the structures `among` them (all by default)."""
+    """Positions (R, A, S) in mm from the mean position of the structures `among` them (all by default), by name."""
     names = [name for name in (among if among is not None else found) if name in found]
     if not names:
         return {}

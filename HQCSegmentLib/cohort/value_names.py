@@ -23,7 +23,15 @@ def read_value_names(path: Path) -> dict[int, str]:
 
 
 def value_names(content: Any, path: Path) -> dict[int, str]:
-    """Names by value from the content of a file; see `read_value_names`."""
+    """Names by value from the content of a file; background (0) is left out.
+
+    Args:
+        content: Of the JSON file.
+        path: The file, for the message.
+
+    Raises:
+        InputError: if it is no table of names by whole numbers.
+    """
     try:
         names = {int(value): str(name) for value, name in content.items()}
     except (AttributeError, TypeError, ValueError) as error:

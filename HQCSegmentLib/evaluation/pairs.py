@@ -61,7 +61,7 @@ class CasePair:
     reference: Drawing
 
     def masks(self, structure: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Prediction and reference of one structure in the smallest box that holds both."""
+        """Prediction and reference of one structure, (i, j, k) of the smallest box that holds both."""
         boxes = [drawing.boxes.get(structure) for drawing in (self.prediction, self.reference)]
         there = [box for box in boxes if box is not None]
         if not there:

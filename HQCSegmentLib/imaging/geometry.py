@@ -63,7 +63,7 @@ class Reorientation:
         return np.flip(moved, tuple(lead + axis for axis in range(3) if self.flips[axis]))
 
     def undo(self, array: npt.NDArray) -> npt.NDArray:
-        """Inverse of `apply` (a view)."""
+        """Inverse of `apply`: array with axes (..., R, A, S) in the orientation that it had (a view)."""
         lead = array.ndim - 3
         flipped = np.flip(array, tuple(lead + axis for axis in range(3) if self.flips[axis]))
         inverse = np.argsort(self.permutation)

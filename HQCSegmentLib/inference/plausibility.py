@@ -106,7 +106,7 @@ def result_doubts(
 
     Args:
         image: What was segmented.
-        label: Label map with the values of the structures.
+        label: Label map (i, j, k) with the values of the structures.
         structures: Of the model.
         manifest: Of the model; bundles of earlier versions have no norms, and nothing is compared.
     """

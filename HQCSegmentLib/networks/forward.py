@@ -17,7 +17,9 @@ def logits(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """Logits of every depth that the network tells, the full depth first, all in the size of the images.
+    """Logits of every depth that the network tells, the full depth first, each (batch, structures + 1, ...).
+
+    All have the size of the images (batch, channels, ...).
 
     UNet++ answers with a list, the full depth last; DynUNet in training with a stack, the full depth first.
     """

@@ -16,6 +16,7 @@ class SimplyCalled(nn.Module):
     """A network that answers with one tensor: its logits."""
 
     def __init__(self, network: nn.Module) -> None:
+        """Of any network of the catalogue, which is kept as it is."""
         super().__init__()
         self.network = network
 

@@ -165,7 +165,14 @@ def _walks(following: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray
 
 
 def keyhole(rings: Sequence[FloatArray]) -> FloatArray:
-    """Join an outer ring and the holes in it to one polygon, by the shortest cuts between their vertices."""
+    """Join an outer ring and the holes in it to one polygon, by the shortest cuts between their vertices.
+
+    Args:
+        rings: The outer one first, each (points, 2), not closed by a repeated point.
+
+    Returns:
+        (points, 2); the two vertices of a cut are there twice.
+    """
     if len(rings) == 1:
         return rings[0]
     points = np.concatenate(rings)

@@ -24,7 +24,8 @@ _CONFIGS: dict[str, type[MethodConfig]] = {
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:
     """The trained numbers of a network after `inject`, and its running statistics, by name; copies.
 
-    With the start weights W0 and the method's configuration, `load_adapter` makes the trained network of them.
+    They have the shapes, types and device of the network's own. With the start weights W0 and the method's
+    configuration, `load_adapter` makes the trained network of them.
     """
     trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     statistics = {name: buffer for name, buffer in network.named_buffers() if ".parametrizations." not in f".{name}"}

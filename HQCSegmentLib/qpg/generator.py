@@ -39,19 +39,20 @@ class Generator:
     _mode = (False, False)
 
     def __init__(self) -> None:
+        """Without layers; see `add`."""
         self._layers: list[WeightUpdate] = []
         self._bases: list[Tensor] = []
         self._held: dict[int, Tensor] | None = None
         self._forget()
 
     def add(self, layer: WeightUpdate, base: Tensor) -> None:
-        """Take in a layer's update and its W0."""
+        """Take in a layer's update and its W0, which has the shape of the layer's weight."""
         layer.attach(self, len(self._layers))
         self._layers.append(layer)
         self._bases.append(base)
 
     def weight(self, index: int, base: Tensor) -> Tensor:
-        """Weight of one layer; generates those of all layers if need be."""
+        """Weight of one layer, of the shape and type of its W0 (`base`); generates those of all layers if need be."""
         self._bases[index] = base
         if self._held is not None:
             return self._held_weight(index, base)

@@ -164,7 +164,7 @@ def update_of(layer: nn.Module) -> WeightUpdate | None:
 
 
 def start_weight(layer: Any) -> Tensor:
-    """W0 of a layer after `inject`."""
+    """W0 of a layer after `inject`, of the shape of its weight."""
     return layer.parametrizations["weight"].original
 
 

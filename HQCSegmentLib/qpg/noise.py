@@ -89,7 +89,11 @@ def estimates(
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> list[Tensor]:
-    """As `estimated_probabilities`, for several conditions; simulations that differ in shots only are done once."""
+    """As `estimated_probabilities`, for several conditions; simulations that differ in shots only are done once.
+
+    Returns:
+        Of each condition (channels, 2**qubits), float64, on the CPU.
+    """
     qubits = qubits_of(angles, ansatz)
     angles = angles.detach().to("cpu", torch.float64)
     circuits = {"qubits": qubits, "depth": angles.shape[1], "ansatz": ansatz}

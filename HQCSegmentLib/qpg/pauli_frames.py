@@ -179,6 +179,9 @@ def carried_to_the_end(gates: Sequence[Gate], errors: Errors, *, shape: tuple[in
     Returns:
         reversed: (batch, depth, angles per layer), whether each rotation turns the other way;
         flipped: (batch,), int64, the measured bits that are flipped, as a number with qubit 0 as the highest bit.
+
+    Raises:
+        NotImplementedError: for a controlled rotation.
     """
     # The errors so far, moved to the present gate: X where `x`, Z where `z`, Y (but for a phase) where both.
     qubits = 1 + max(qubit for _, qubit in places(gates))

@@ -57,6 +57,7 @@ class TimeLeft:
     """Estimates the remaining seconds from a moving average of the time per step."""
 
     def __init__(self, steps: int) -> None:
+        """From now on, for a run of so many steps."""
         self._steps = steps
         self._average: float | None = None
         self._last = time.monotonic()

@@ -87,7 +87,8 @@ def supervised(
 ) -> Tensor:
     """Loss over the outputs of several depths, the full depth first; each counts half of the one before.
 
-    As deep supervision in nnU-Net (Isensee et al. 2021); outputs have the size of the labels.
+    As deep supervision in nnU-Net (Isensee et al. 2021); outputs are (batch, structures + 1, ...) in the size of the
+    labels, and all arguments as `LossOf` takes them.
     """
     shares = [0.5**depth for depth in range(len(outputs))]
     losses = [share * loss(logits, labels, known, progress) for share, logits in zip(shares, outputs, strict=True)]
@@ -99,6 +100,9 @@ def rare_weights(voxels: Sequence[int]) -> Tensor:
 
     Args:
         voxels: Of each output in all training cases, background first; an output without any counts as the rarest.
+
+    Returns:
+        (structures + 1,), float32.
     """
     counts = torch.tensor(voxels, dtype=torch.float64)
     counts = torch.where(counts > 0, counts, counts[counts > 0].min())

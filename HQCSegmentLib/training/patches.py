@@ -38,7 +38,7 @@ class TrainingCase:
 
     @classmethod
     def make(cls, image: npt.NDArray, label: npt.NDArray, known: npt.NDArray[np.bool_]) -> TrainingCase:
-        """A case with the voxels of its structures and the lowest values found once."""
+        """A case with the voxels of its structures and the lowest values found once; arguments as the attributes."""
         voxels = {}
         for index in np.unique(label):
             if index > 0:

@@ -87,7 +87,11 @@ def smaller_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ..
 
 
 def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:
-    """The patch, if the network can take it."""
+    """The patch, if the network can take it.
+
+    Raises:
+        InputError: if it has not a side for every dimension, or a side that the network cannot divide or is too small.
+    """
     asked = ",".join(map(str, patch))
     if len(patch) != network.dims:
         msg = f"patch {asked} has {len(patch)} number(s), but a {network.dims}D network needs {network.dims}."

@@ -99,7 +99,7 @@ class Team:
                 buffer.copy_(self.add(buffer) / self.size)
 
     def add(self, tensor: Tensor) -> Tensor:
-        """Sum of a tensor over all processes."""
+        """Sum over all processes of a tensor that has the same shape in each."""
         return tensor if self.size == 1 else self.fabric.all_reduce(tensor, reduce_op="sum")
 
     def mean(self, value: float) -> float:

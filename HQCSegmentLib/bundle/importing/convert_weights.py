@@ -25,7 +25,7 @@ PLACES = ("model", "state_dict", "network", "net")
 
 
 def shut_off() -> None:
-    """No network and no other programs from here on."""
+    """No network and no other programs from here on: an attempt ends in a PermissionError."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).unshare(NEW_USER_AND_NETWORK)
@@ -39,7 +39,11 @@ def shut_off() -> None:
 
 
 def weights_of(content: Any) -> dict[str, torch.Tensor]:
-    """The tensors by name, without what trainers put around them."""
+    """The tensors by name, without what trainers put around them; copies of their shapes and types.
+
+    Raises:
+        ValueError: if there are no weights, or other things among them.
+    """
     for place in PLACES:
         if isinstance(content, dict) and isinstance(content.get(place), dict):
             content = content[place]

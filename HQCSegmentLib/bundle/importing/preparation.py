@@ -67,7 +67,11 @@ def recognise(
 
 
 def range_as_ct(low: float, high: float, *, to_low: float = 0.0, to_high: float = 1.0) -> dict[str, Any]:
-    """Clipping to [low, high] and mapping to [to_low, to_high], as a mean and deviation."""
+    """Clipping to [low, high] and mapping to [to_low, to_high], as a mean and deviation: fields of `Channel`.
+
+    Raises:
+        InputError: if one of the ranges is empty or runs downwards.
+    """
     if not (high > low and to_high > to_low):
         msg = f"intensities from {low:g} to {high:g} cannot be mapped to {to_low:g} to {to_high:g}."
         raise InputError(msg)

@@ -19,6 +19,10 @@ def distances(values: npt.ArrayLike, *, least: float) -> npt.NDArray[np.float64]
         values: One for each case.
         least: The deviation is taken to be at least this, so that cases that agree closely are not called odd for
             differences that do not matter.
+
+    Returns:
+        One for each case, in units of the median absolute deviation made equal to the standard deviation of a normal
+        distribution.
     """
     values = np.asarray(values, float)
     offset = values - np.median(values)

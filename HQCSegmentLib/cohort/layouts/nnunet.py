@@ -19,7 +19,11 @@ DESCRIPTION = "nnU-Net raw or Medical Segmentation Decathlon (imagesTr/, labelsT
 
 
 def find(path: Path) -> Found | None:
-    """Cases and structures, or None if the folder is laid out in another way."""
+    """Cases and structures, or None if the folder is laid out in another way.
+
+    Raises:
+        InputError: if `dataset.json` is not as it should be, or does not fit the files.
+    """
     description = path / "dataset.json"
     images, labels = path / "imagesTr", path / "labelsTr"
     if not (description.is_file() and images.is_dir() and labels.is_dir()):

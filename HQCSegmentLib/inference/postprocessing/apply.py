@@ -64,7 +64,14 @@ def postprocess(
 def refine(
     mask: Mask, steps: PostProcessing, *, spacing: tuple[float, float, float], organ: Mask | None = None
 ) -> Mask:
-    """The mask of one structure after its steps; `organ` is the one that `steps.inside` names."""
+    """The mask of one structure after its steps.
+
+    Args:
+        mask: (i, j, k).
+        steps: What is done.
+        spacing: Millimetres along i, j, k.
+        organ: The structure that `steps.inside` names, of the shape of `mask`; None: that step is left out.
+    """
     if organ is not None:
         mask = keep_touching(mask, organ)
     if steps.minimum_ml:

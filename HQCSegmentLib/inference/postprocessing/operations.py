@@ -1,4 +1,4 @@
-"""Steps on the mask of one structure. Masks have axes (i, j, k); none is changed in place."""
+"""Steps on the mask of one structure: masks (i, j, k) to new masks of the same shape; none is changed in place."""
 
 from __future__ import annotations
 

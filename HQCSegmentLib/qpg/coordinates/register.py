@@ -19,6 +19,7 @@ class RegisterCoordinates(WeightCoordinates):
     places: Tensor
 
     def __init__(self, view: ChannelView) -> None:
+        """For the inputs and the kernel of a layer's channels."""
         super().__init__()
         sizes = [view.inputs, *view.kernel]
         bits = [(size - 1).bit_length() for size in sizes]
@@ -29,5 +30,5 @@ class RegisterCoordinates(WeightCoordinates):
         self.register_buffer("places", places, persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Pick the values whose basis states number a weight."""
+        """Pick the values whose basis states number a weight: (channels, at least `values`) -> (channels, numbers)."""
         return values.index_select(1, self.places)

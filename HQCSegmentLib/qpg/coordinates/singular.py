@@ -41,5 +41,5 @@ class SingularCoordinates(WeightCoordinates):
         self.register_buffer("basis", directions * (scales * norm).unsqueeze(1))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Combine the directions."""
+        """Combine the directions: (channels, at least `values`) -> (channels, numbers)."""
         return values[:, : self.values] @ self.basis

@@ -103,7 +103,17 @@ def backward(
     finals: Tensor | None,
     gradient: Tensor,
 ) -> list[Tensor]:
-    """Gradients by left, right and every matrix, from the gradient by what was measured."""
+    """Gradients by left, right and every matrix, from the gradient by what was measured.
+
+    Args:
+        left: (batch, rows, terms).
+        right: (batch, columns, terms).
+        steps: Operations.
+        matrices: Unitary, one for every operation that is not `Monomial`.
+        measure: What was read.
+        finals: The final states that `forward` kept, (batch, rows * columns); None where there are no operations.
+        gradient: Of the shape of what was measured.
+    """
     # Products with few rows are much faster than those with few columns: factors' gradients come with terms first.
     by_left, by_right = (factor.new_empty(factor.mT.shape) for factor in (left, right))
     by_matrix = [torch.empty_like(matrix) for matrix in matrices]

@@ -53,7 +53,11 @@ class Program:
 
 @lru_cache(maxsize=256)
 def compiled(ansatz: str, *, qubits: int, depth: int) -> Program:
-    """Program of an ansatz's circuit."""
+    """Program of an ansatz's circuit.
+
+    Raises:
+        NotImplementedError: for a new ansatz with Hadamard gates where the engine does not take them.
+    """
     family = ANSATZES[ansatz]
     gates = family.gates(qubits=qubits, depth=depth)
     first = [gate for gate in gates if isinstance(gate, H)]

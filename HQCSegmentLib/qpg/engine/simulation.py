@@ -54,7 +54,11 @@ class Plan:
     rows: int
 
     def build(self, angles: Tensor) -> tuple[Tensor, Tensor, list[Operation], list[Tensor], Measure]:
-        """Factors, operations, their matrices, and what is read; differentiable."""
+        """Factors, operations, their matrices, and what is read, as `evolve` takes them; differentiable.
+
+        Args:
+            angles: (batch, depth, angles per layer), radians.
+        """
         uniform = self.scaled or self.program.uniform
         left, right = factors(self.program, angles, stages=self.stages, cut=self.cut, uniform=uniform)
         if uniform and not self.scaled:
@@ -70,7 +74,7 @@ class Plan:
         return left, right, steps, matrices, measure
 
     def values(self, angles: Tensor) -> Tensor:
-        """Measured values of all circuits at once, differentiable."""
+        """Measured values of all circuits at once, (batch, values), of angles as `build` takes them; differentiable."""
         left, right, steps, matrices, measure = self.build(angles)
         return evolve(left, right, steps=steps, matrices=matrices, measure=measure)
 
@@ -104,6 +108,7 @@ class Plan:
 
 @lru_cache(maxsize=256)
 def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int) -> Plan:
+    """Plan of circuits; arguments as those of `simulate`."""
     program = compiled(ansatz, qubits=qubits, depth=depth)
     # A first qubit that is a sign does not count for balance.
     cut = max(1, (qubits + 1) // 2 if measure == "differences" else qubits // 2)

@@ -40,7 +40,10 @@ class Rotation:
     def backward(
         self, state: Tensor, costate: Tensor, matrix: Tensor, *, out: tuple[Tensor, Tensor], by_matrix: Tensor
     ) -> None:
-        """State and costate before (`out`), and the gradient by the matrix, from state and costate after."""
+        """State and costate before (`out`), and the gradient by the matrix, from state and costate after.
+
+        Shapes are those of `forward`.
+        """
         size = matrix.shape[1]
         before, before_costate = (part.unflatten(1, (size, -1)) for part in out)
         after, after_costate = (part.unflatten(1, (-1, size)).transpose(1, 2) for part in (state, costate))
@@ -67,7 +70,10 @@ class Window:
     def backward(
         self, state: Tensor, costate: Tensor, matrix: Tensor, *, out: tuple[Tensor, Tensor], by_matrix: Tensor
     ) -> None:
-        """State and costate before (`out`), and the gradient by the matrix, from state and costate after."""
+        """State and costate before (`out`), and the gradient by the matrix, from state and costate after.
+
+        Shapes are those of `forward`.
+        """
         before = matrix.mH.resolve_conj() @ self._open(state)
         self._close(before, out[0])
         after = self._open(costate)
@@ -115,7 +121,7 @@ class Monomial:
             out.mul_(self.signs)
 
     def backward(self, state: Tensor, *, out: Tensor) -> None:
-        """State before from the state after; likewise the costate."""
+        """State before from the state after, (batch, 2**qubits); likewise the costate."""
         if self.back is None:
             out.copy_(state)
         else:

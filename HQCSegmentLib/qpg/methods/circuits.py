@@ -105,7 +105,7 @@ class CircuitUpdate(WeightUpdate):
 
     @classmethod
     def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """Run all circuits in one batch, then place and scale the values layer by layer."""
+        """Run all circuits in one batch, then place and scale the values layer by layer, (channels, numbers) each."""
         return [update.scaled(block) for update, block in zip(updates, cls._generate(updates), strict=True)]
 
     @staticmethod

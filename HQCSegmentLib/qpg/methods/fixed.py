@@ -15,5 +15,5 @@ class FixedWeight(WeightUpdate):
 
     @classmethod
     def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """None."""
+        """None for each layer: there is no update."""
         return [None] * len(updates)

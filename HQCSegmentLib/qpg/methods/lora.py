@@ -41,7 +41,7 @@ class LoRAUpdate(WeightUpdate):
 
     @classmethod
     def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """One matrix product per layer."""
+        """One matrix product per layer, (channels, numbers)."""
         return [update.scale * (update.up @ update.down) for update in updates]
 
     def extra_repr(self) -> str:

@@ -53,7 +53,7 @@ class RandomMapUpdate(WeightUpdate):
 
     @classmethod
     def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """One matrix product per layer."""
+        """One matrix product per layer, (channels, numbers)."""
         return [update._row_block() for update in updates]
 
     def _row_block(self) -> Tensor:

@@ -34,7 +34,7 @@ class WeightUpdate(nn.Module):
         """Make the update of a layer.
 
         Args:
-            base: W0, the weight that training starts from.
+            base: W0, the weight that training starts from, of the shape of the layer's weight.
             view: How `base` is divided into channels.
         """
         super().__init__()
@@ -50,7 +50,7 @@ class WeightUpdate(nn.Module):
         self.index = index
 
     def forward(self, base: Tensor) -> Tensor:
-        """Weight of the layer, from W0."""
+        """Weight of the layer, of the shape and type of W0."""
         return self.generator.weight(self.index, base)
 
     def versions(self, base: Tensor) -> tuple[int, ...]:
@@ -68,7 +68,7 @@ class WeightUpdate(nn.Module):
         raise NotImplementedError
 
     def assemble(self, base: Tensor, update: Tensor | None) -> Tensor:
-        """W from W0 and the update's rows."""
+        """W from W0 and the update's rows, (channels, numbers); of the shape and type of W0."""
         if update is None:
             return base
         rows = self.view.to_rows(base).to(update.dtype)
