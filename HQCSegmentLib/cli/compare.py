@@ -12,7 +12,7 @@ from HQCSegmentLib.cli.output import console, showing
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.training.config import TrainConfig
 
-SET_BY_THE_COMPARISON = ("method", "seed", "held_out", "folds")
+SET_BY_THE_COMPARISON = ("method", "seed", "held_out", "folds", "after_folds")
 
 
 @options_of(TrainConfig, leave_out=SET_BY_THE_COMPARISON)
