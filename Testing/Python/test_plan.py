@@ -90,9 +90,9 @@ class TestMemory:
         taken = plan_from_scratch(config, cohort, {1: "GTV"}, patch=(32, 32, 64))
         assert taken.inference.window == (32, 32, 64)
         assert not any(reason.startswith("patch") for reason in taken.reasons)
-        plan(0.1 * one_patch)
+        plan(0.52 * one_patch)
         smaller = plan_from_scratch(config, cohort, {1: "GTV"}, patch=(32, 32, 64))
-        assert np.prod(smaller.inference.window) < 32 * 32 * 64
+        assert smaller.inference.window == (32, 32, 32)
         assert smaller.warnings == ()
 
 
