@@ -49,6 +49,9 @@ class Summary:
     """A method with one number of patients, over all seeds.
 
     Attributes:
+        method: As it was asked for, with settings of its own.
+        patients: Trained on.
+        trainable_numbers: How many the method trains.
         means: Mean Dice of each seed.
         mean: Their mean.
         difference: Mean Dice less that of the first method, same seeds and cases; None for the first method itself.

@@ -17,7 +17,13 @@ POOR_DICE = 0.5
 
 @dataclass(frozen=True)
 class Comparison:
-    """One structure of one case."""
+    """One structure of one case.
+
+    Attributes:
+        case: Alias of the case.
+        structure: Its name.
+        agreement: Of prediction and reference.
+    """
 
     case: str
     structure: str

@@ -37,7 +37,22 @@ METHODS_WITHOUT_UPDATES = ("full", "norms")
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a run while it goes on."""
+    """What is known of a run while it goes on.
+
+    Attributes:
+        plan: What was decided before training.
+        config: What was asked for.
+        parts: Cases to train on and to judge by.
+        measured: Of the cohort.
+        base_weights: SHA-256 of the base model's weights; None from scratch.
+        trained: How many numbers are trained.
+        method: How weights are changed; None where they are trained themselves.
+        network: That is trained.
+        held_out: Cases to judge by, prepared.
+        out: Folder of the run.
+        log: Of the events.
+        team: Which processes train, and where.
+    """
 
     plan: Plan
     config: TrainConfig
