@@ -146,8 +146,12 @@ class Bundle:
         self._require_one_network()
         return self._build(WEIGHTS)
 
-    def build_for(self, labels: Sequence[Structure], images: Sequence[str]) -> nn.Module:
-        """As `build`, with an output for each of these structures and an input for each image, matched by name.
+    def build_for(self, labels: Sequence[Structure], inputs: Sequence[str]) -> nn.Module:
+        """As `build`, with an output for each of these structures and these inputs, matched by name.
+
+        Args:
+            labels: Structures in order of the outputs.
+            inputs: As `Manifest.inputs` names them.
 
         Raises:
             InputError: as `build`.
@@ -156,7 +160,7 @@ class Bundle:
         names = [structure.name for structure in manifest.labels]
         wanted = [structure.name for structure in labels]
         network, spec = with_outputs(self.build(), manifest.network, names=names, wanted=wanted)
-        return with_inputs(network, spec, names=manifest.preprocessing.names, wanted=images)[0]
+        return with_inputs(network, spec, names=manifest.inputs, wanted=inputs)[0]
 
     @cached_property
     def networks(self) -> tuple[nn.Module, ...]:

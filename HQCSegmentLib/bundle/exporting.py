@@ -76,10 +76,15 @@ def _to_onnx(network: nn.Module, example: Tensor, path: Path) -> None:
 
 def _about(manifest: Manifest) -> dict[str, Any]:
     """What a program must do around the network."""
+    axes, slices = "R, A, S" if manifest.network.dims == 3 else "R, A", manifest.inference.slices
+    seen = "" if manifest.network.dims == 3 else ", of one slice across S"
+    if slices > 1:
+        seen = f", of {slices} slices across S for the one in the middle; outside the image the outermost is repeated"
     return {
         "notice": RESEARCH_USE,
-        "input": "images (batch, channels, R, A, S), float32, axes nearest to RAS, prepared as below",
-        "output": "logits (batch, structures + 1, R, A, S), 0 background; the highest wins",
+        "input": f"images (batch, inputs, {axes}), float32, axes nearest to RAS, prepared as below{seen}",
+        "inputs": list(manifest.inputs),
+        "output": f"logits (batch, structures + 1, {axes}), 0 background; the highest wins",
         "labels": [one.model_dump(mode="json") for one in manifest.labels],
         "preprocessing": manifest.preprocessing.model_dump(mode="json"),
         "percentiles_of_zscore": list(IMAGE_PERCENTILES),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from HQCSegmentLib.bundle.postprocessing import PostProcessing
 from HQCSegmentLib.cohort import Fingerprint, Preprocessing
 from HQCSegmentLib.imaging import Structure
-from HQCSegmentLib.networks import NetworkSpec
+from HQCSegmentLib.networks import NetworkSpec, Slices, input_names
 
 Checksum = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
@@ -23,6 +23,9 @@ class Inference(BaseModel):
 
     window: tuple[int, ...] = Field(description="voxels of a window along R, A, S (2D: R, A)")
     overlap: float = Field(default=0.5, ge=0, lt=1, description="part of a window shared with its neighbour")
+    slices: Slices = Field(
+        default=1, description="slices of each image that a 2D network sees, the middle one of which it labels (2.5D)"
+    )
 
 
 class Certainty(BaseModel):
@@ -93,8 +96,14 @@ class Manifest(BaseModel):
         if len(self.inference.window) != self.network.dims:
             msg = f"the window {self.inference.window} does not fit a network of {self.network.dims} dimensions"
             raise ValueError(msg)
-        if self.network.in_channels != len(self.preprocessing.channels):
-            msg = f"{len(self.preprocessing.channels)} channels for a network that takes {self.network.in_channels}"
+        if self.inference.slices > 1 and self.network.dims != 2:
+            msg = f"{self.inference.slices} slices for a network of {self.network.dims} dimensions"
+            raise ValueError(msg)
+        if self.network.in_channels != len(self.inputs):
+            there = f"{len(self.preprocessing.channels)} channels"
+            if self.inference.slices > 1:
+                there += f" of {self.inference.slices} slices"
+            msg = f"{there} for a network that takes {self.network.in_channels}"
             raise ValueError(msg)
         return self
 
@@ -107,6 +116,11 @@ class Manifest(BaseModel):
     def members(self) -> int:
         """Networks whose scores are averaged; 1 unless the model is an ensemble."""
         return 1 + len(self.further_weights_sha256)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the network's inputs are, in order: images of a patient, or slices of them."""
+        return input_names(self.preprocessing.names, self.inference.slices)
 
     @property
     def names(self) -> dict[int, str]:
@@ -143,7 +157,7 @@ def monai_metadata(manifest: Manifest) -> dict[str, Any]:
                     "spatial_shape": list(manifest.inference.window),
                     "dtype": "float32",
                     "is_patch_data": True,
-                    "channel_def": {str(number): one.name for number, one in enumerate(images)},
+                    "channel_def": {str(number): name for number, name in enumerate(manifest.inputs)},
                 }
             },
             "outputs": {

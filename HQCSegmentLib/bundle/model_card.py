@@ -38,7 +38,7 @@ def model_card(manifest: Manifest) -> str:
             "## What it does",
             "",
             f"Labels {len(manifest.labels)} structure(s) in {_images(manifest)} "
-            f"with the MONAI network `{network.name}` ({network.dims}D), working at {spacing} mm.",
+            f"with the MONAI network `{network.name}` ({_dimensions(manifest)}), working at {spacing} mm.",
             "",
             "| value | structure | type | held-out Dice |",
             "|---|---|---|---|",
@@ -72,6 +72,12 @@ def describe_postprocessing(manifest: Manifest) -> str:
         f"Post-processing is done for {told}. It was chosen by {cases}, and all Dice told here are without it; in "
         "brackets what it adds where each case gets the steps that the others chose."
     )
+
+
+def _dimensions(manifest: Manifest) -> str:
+    """How much of an image the network sees at once."""
+    slices = manifest.inference.slices
+    return f"{manifest.network.dims}D" if slices == 1 else f"2.5D: it labels a slice and sees {slices} at once"
 
 
 def _images(manifest: Manifest) -> str:

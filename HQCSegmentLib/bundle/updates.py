@@ -105,7 +105,7 @@ def _start(manifest: Manifest, base: Bundle | None, *, name: str) -> nn.Module:
             f"{base.manifest.weights_sha256[:12]}, wanted is {wanted}."
         )
         raise InputError(msg)
-    return base.build_for(manifest.labels, manifest.preprocessing.names)
+    return base.build_for(manifest.labels, manifest.inputs)
 
 
 def _check(network: nn.Module, bundle: Bundle) -> None:

@@ -193,6 +193,7 @@ def _drawn(
                 one.to(device or "cpu"),
                 prepared,
                 window=manifest.inference.window,
+                slices=manifest.inference.slices,
                 overlap=manifest.inference.overlap,
             )
             for value in read.known & shared.keys():

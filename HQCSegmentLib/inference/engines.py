@@ -47,7 +47,7 @@ def compiled_scorer(
         engine: "onnx" or "openvino".
         network: In evaluation mode, on the CPU.
         window: Voxels of a window.
-        channels: Of the image.
+        channels: Of the image, times slices in 2.5D.
         threads: At most so many; None: as many as PyTorch uses.
 
     Raises:

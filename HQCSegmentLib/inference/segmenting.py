@@ -70,8 +70,9 @@ def segment(
         members.average,
         prepare(image, manifest.preprocessing),
         window=manifest.inference.window,
+        slices=manifest.inference.slices,
         overlap=min(FAST_OVERLAP, usual) if config.quality == "fast" else usual,
-        window_batch=members.windows_at_a_time(manifest.inference.window, len(manifest.preprocessing.channels)),
+        window_batch=members.windows_at_a_time(manifest.inference.window, manifest.network.in_channels),
         within=body_box(image, manifest.fingerprint.channels[0], spacing=manifest.preprocessing.spacing),
         expected=expected,
         leads=leads,
@@ -111,6 +112,7 @@ def winning_outputs(
     prepared: Prepared,
     *,
     window: tuple[int, ...],
+    slices: int = 1,
     overlap: float,
     within: Box | None = None,
     expected: ExpectedDice | None = None,
@@ -128,8 +130,9 @@ def winning_outputs(
             scorer,
             prepared,
             window=window,
+            slices=slices,
             overlap=overlap,
-            window_batch=scorer.windows_at_a_time(window, len(prepared.array)),
+            window_batch=scorer.windows_at_a_time(window, len(prepared.array) * slices),
             within=within,
             expected=expected,
             on_progress=on_progress,
@@ -144,6 +147,7 @@ def winners(
     prepared: Prepared,
     *,
     window: tuple[int, ...],
+    slices: int = 1,
     overlap: float,
     window_batch: int = 1,
     within: Box | None = None,
@@ -159,7 +163,15 @@ def winners(
     _, first, second, third = volume.shape
     grid = WindowGrid.lay((first, second, third), window, overlap)
     with reusing_memory():
-        finished = planes(scorer, volume, grid, dims=len(window), window_batch=window_batch, on_progress=on_progress)
+        finished = planes(
+            scorer,
+            volume,
+            grid,
+            dims=len(window),
+            slices=slices,
+            window_batch=window_batch,
+            on_progress=on_progress,
+        )
         if expected is not None:
             finished = expected.watch(finished)
         if within is not None:
@@ -196,7 +208,7 @@ class _Members:
                         config.engine,
                         network.to("cpu"),
                         window=first.inference.window,
-                        channels=len(first.preprocessing.channels),
+                        channels=first.network.in_channels,
                     )
                 )
         notes = []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from HQCSegmentLib.inference.windows import Triple, WindowGrid
-from HQCSegmentLib.networks import logits
+from HQCSegmentLib.networks import logits, neighbours
 
 Scorer = Callable[[Tensor], Tensor]
 """From windows (batch, channels, ...) to logits (batch, structures + 1, ...)."""
@@ -30,6 +30,7 @@ def planes(
     grid: WindowGrid,
     *,
     dims: int = 3,
+    slices: int = 1,
     window_batch: int = 1,
     on_progress: Progress | None = None,
 ) -> Iterator[Tensor]:
@@ -42,7 +43,8 @@ def planes(
         scorer: The network in evaluation mode, or another engine.
         volume: (channels, R, A, S), float32.
         grid: Windows for this volume.
-        dims: 2 where the scorer takes slices (batch, channels, R, A).
+        dims: 2 where the scorer takes slices (batch, channels * slices, R, A).
+        slices: That such a scorer sees at once; its scores are of the middle one (`networks.slices`).
         window_batch: Windows per call of the scorer.
         on_progress: Called with the number of windows (done, of) after each.
 
@@ -71,7 +73,7 @@ def planes(
             plane.zero_()
             count.zero_()
 
-    scored = _scored(scorer, padded, grid, dims=dims, window_batch=window_batch)
+    scored = _scored(scorer, padded, grid, dims=dims, slices=slices, window_batch=window_batch)
     began = 0
     for done, (start, scores) in enumerate(scored, start=1):
         if weight is None:
@@ -102,6 +104,7 @@ def predict(
     volume: Tensor,
     *,
     window: tuple[int, ...],
+    slices: int = 1,
     overlap: float = 0.5,
     on_progress: Progress | None = None,
 ) -> Tensor:
@@ -111,6 +114,7 @@ def predict(
         network: In evaluation mode, on the device to work on.
         volume: (channels, R, A, S), float32.
         window: Voxels along R, A, S; two numbers for a 2D network, which goes through the slices along S.
+        slices: That a 2D network sees at once.
         overlap: Part of a window shared with its neighbour.
         on_progress: Called with (done, of) now and then.
 
@@ -124,6 +128,7 @@ def predict(
         volume,
         grid,
         dims=len(window),
+        slices=slices,
         on_progress=on_progress,
     )
     result: Tensor | None = None
@@ -136,13 +141,13 @@ def predict(
 
 
 def _scored(
-    scorer: Scorer, padded: Tensor, grid: WindowGrid, *, dims: int, window_batch: int
+    scorer: Scorer, padded: Tensor, grid: WindowGrid, *, dims: int, slices: int, window_batch: int
 ) -> Iterator[tuple[Triple, Tensor]]:
     """First voxel and scores (structures + 1, r, a, s) of every window in order."""
     constant: dict[tuple[float, ...], Tensor] = {}
     places = iter(grid)
     while starts := tuple(itertools.islice(places, window_batch)):
-        windows = [_cut(padded, start, grid.window) for start in starts]
+        windows = [_cut(padded, start, grid.window, slices=slices) for start in starts]
         values = [_only_value(one) for one in windows]
         new = [
             index
@@ -152,7 +157,7 @@ def _scored(
         outputs: dict[int, Tensor] = {}
         if new:
             batch = torch.stack([windows[index] for index in new])
-            scores = scorer(batch[..., 0] if dims == 2 else batch).float()
+            scores = scorer(batch.movedim(-1, 2).flatten(1, 2) if dims == 2 else batch).float()
             outputs = dict(zip(new, scores.unsqueeze(-1) if dims == 2 else scores, strict=True))
         for index, value in enumerate(values):
             if value is not None and index in outputs:
@@ -171,7 +176,12 @@ def _empty_sums(shape: tuple[int, ...], scores: Tensor) -> Tensor:
         return torch.zeros(shape)
 
 
-def _cut(padded: Tensor, start: Triple, window: Triple) -> Tensor:
+def _cut(padded: Tensor, start: Triple, window: Triple, *, slices: int) -> Tensor:
+    """One window (channels, r, a, s), or for a network that sees several slices these in the place of one."""
+    if slices > 1:
+        first, second, middle = start
+        places = neighbours(middle, slices=slices, length=padded.shape[3])
+        return padded[:, first : first + window[0], second : second + window[1], places]
     return padded[:, *(slice(first, first + side) for first, side in zip(start, window, strict=True))]
 
 

@@ -103,7 +103,7 @@ class NetworkSpec(BaseModel):
 
     name: NetworkName = Field(description="network from the catalogue")
     dims: Literal[2, 3] = Field(description="2: slice by slice; 3: volumes")
-    in_channels: int = Field(ge=1, le=64, description="images per case")
+    in_channels: int = Field(ge=1, le=64, description="images per case, times slices of each in 2.5D")
     out_channels: int = Field(ge=2, le=65536, description="structures and background")
     arguments: dict[str, JsonValue] = Field(default_factory=dict, description="further arguments of the MONAI class")
 

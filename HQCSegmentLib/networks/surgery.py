@@ -63,13 +63,13 @@ def with_outputs(
 def with_inputs(
     network: nn.Module, spec: NetworkSpec, *, names: Sequence[str], wanted: Sequence[str]
 ) -> tuple[nn.Module, NetworkSpec]:
-    """A network with one input for each wanted image of a patient.
+    """A network with one input for each wanted image of a patient, or slice of one (`networks.slices.input_names`).
 
     Args:
         network: As `spec` builds it.
         spec: Of the network.
-        names: Images in order of its inputs.
-        wanted: Images of the new network in order.
+        names: Of its inputs in order.
+        wanted: Of the new network's inputs in order.
 
     Returns:
         A new network, or the same one if it has these inputs already; and what builds it.

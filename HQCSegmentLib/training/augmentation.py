@@ -25,6 +25,7 @@ def augmentation(
     *,
     dims: int,
     channels: int = 1,
+    slices: int = 1,
     kind: Augmentation = "usual",
     invert: bool = False,
     device: torch.device | None = None,
@@ -38,6 +39,7 @@ def augmentation(
     Args:
         dims: 2 for slices, 3 for volumes.
         channels: Images of a case; moved together, while each has its own noise, brightness and so on.
+        slices: Of each image that are inputs of a 2D network; what is changed in one is changed in all of them.
         kind: usual or strong.
         invert: Also turn bright into dark now and then, for images of several sequences.
         device: Where the patches are (None: the CPU). Random numbers are those of the CPU everywhere.
@@ -64,7 +66,7 @@ def augmentation(
 
     def vary(image: Tensor, label: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         transform.set_random_state(seed=seed)
-        parts = {name: channel[None] for name, channel in zip(images, image, strict=True)}
+        parts = dict(zip(images, image.split(slices), strict=True))
         with _plain_tensors():
             varied = transform({**parts, "label": label.float()})
         return torch.cat([varied[name] for name in images]), varied["label"].round().to(label.dtype)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from HQCSegmentLib.devices import DeviceName
 from HQCSegmentLib.networks.catalogue import NetworkName, Preset
+from HQCSegmentLib.networks.slices import Slices
 from HQCSegmentLib.normalization import Normalization
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
@@ -46,6 +47,11 @@ class TrainConfig(BaseModel):
     dims: Literal[2, 3] | None = Field(
         default=None,
         description="2: slice by slice; 3: volumes (default: the base's; else 3, or 2 for images of few slices)",
+    )
+    slices: Slices | None = Field(
+        default=None,
+        description="slices that a 2D network sees at once of each image, at the working spacing along S, to label the "
+        "middle one (2.5D; default: the base's, or 1; more than 1 imply dims 2)",
     )
     depth: int | None = Field(
         default=None,
@@ -200,6 +206,9 @@ class TrainConfig(BaseModel):
     def _consistent(self) -> TrainConfig:
         if self.budget is not None and self.steps is not None:
             msg = "a budget sets the steps; give --budget or --steps, not both"
+            raise ValueError(msg)
+        if self.dims == 3 and self.slices is not None and self.slices > 1:
+            msg = f"{self.slices} slices are for a 2D network, and dims is 3; leave out one of the two"
             raise ValueError(msg)
         if self.after_folds != "all" and self.folds is None:
             msg = "without folds there is nothing to put together; give --folds, too"

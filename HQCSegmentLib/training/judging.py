@@ -59,6 +59,7 @@ def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, sur
         network,
         case.prepared,
         window=inference.window,
+        slices=inference.slices,
         overlap=inference.overlap,
         within=case.within,
         expected=certainty,
@@ -84,7 +85,7 @@ def judge_base(base: Bundle, plan: Plan, cases: Sequence[JudgedCase], *, team: T
     ]
     if not any(case.known for case in known):
         return {}
-    network = base.build_for(plan.labels, plan.preprocessing.names).to(team.device)
+    network = base.build_for(plan.labels, plan.inputs).to(team.device)
     return mean_scores([one.dice for one in judge(network, known, plan.inference, team=team)])
 
 

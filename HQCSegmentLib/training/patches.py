@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from HQCSegmentLib.networks import neighbours
 from HQCSegmentLib.training.augmentation import Mirror, Vary
 
 FOREGROUND_PART = 2 / 3
@@ -49,7 +50,7 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class Batch:
-    """images (batch, channels, ...), labels (batch, 1, ...) int64, known (batch, structures + 1) bool."""
+    """images (batch, inputs, ...), labels (batch, 1, ...) int64, known (batch, structures + 1) bool."""
 
     images: Tensor
     labels: Tensor
@@ -64,6 +65,7 @@ class PatchSource:
         cases: Sequence[TrainingCase],
         *,
         patch: tuple[int, ...],
+        slices: int = 1,
         batch: int,
         seed: int,
         vary: Vary | None,
@@ -75,6 +77,7 @@ class PatchSource:
         Args:
             cases: Prepared cases; each is seen equally often.
             patch: Voxels along R, A, S; two numbers for slices along S.
+            slices: Of each channel that are seen at once, in patches of slices; the middle one has the label.
             batch: Patches per batch.
             seed: Of all draws.
             vary: Augmentation, or None.
@@ -83,6 +86,7 @@ class PatchSource:
         """
         self._cases = cases
         self._patch = patch
+        self._slices = slices
         self._batch = batch
         self._seed = seed
         self._vary = vary
@@ -132,14 +136,16 @@ class PatchSource:
                 starts.append(int(np.clip(middle - wanted // 2 + jitter, 0, side - wanted)))
             else:
                 starts.append(-((wanted - side) // 2))
-        # The lowest value of each channel, as prediction pads.
-        channels = [
-            _window(channel, starts, size, fill=lowest) for channel, lowest in zip(case.image, case.lowest, strict=True)
-        ]
-        image = channels[0][None] if len(channels) == 1 else np.stack(channels)
-        label = _window(case.label, starts, size, fill=0).astype(np.int32)
+        inputs, drawn = [*zip(case.image, case.lowest, strict=True)], case.label
         if len(self._patch) == 2:
-            image, label = image[..., 0], label[..., 0]
+            middle = starts.pop()
+            there = neighbours(middle, slices=self._slices, length=drawn.shape[2])
+            inputs = [(channel[..., place], lowest) for channel, lowest in inputs for place in there]
+            drawn = drawn[..., middle]
+        # The lowest value of each channel, as prediction pads.
+        cut = [_window(array, starts, self._patch, fill=lowest) for array, lowest in inputs]
+        image = cut[0][None] if len(cut) == 1 else np.stack(cut)
+        label = _window(drawn, starts, self._patch, fill=0).astype(np.int32)
         return torch.from_numpy(image), torch.from_numpy(label)[None]
 
 

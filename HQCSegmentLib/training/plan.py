@@ -13,7 +13,7 @@ from HQCSegmentLib.cohort import Fingerprint, Preprocessing
 from HQCSegmentLib.cohort.fingerprint import Intensities
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Structure
-from HQCSegmentLib.networks import NetworkSpec, specify
+from HQCSegmentLib.networks import NetworkSpec, Slices, input_names, specify
 from HQCSegmentLib.planning.structure_names import structure_for
 from HQCSegmentLib.training.config import ClassWeights, Method, TrainConfig
 from HQCSegmentLib.training.sizes import check_patch, fit_memory
@@ -61,6 +61,11 @@ class Plan(BaseModel):
     reasons: tuple[str, ...] = Field(description="why, in words")
     warnings: tuple[str, ...] = Field(default=(), description="what was asked for and may fail")
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the network's inputs are, in order: images of a patient, or slices of them."""
+        return input_names(self.preprocessing.names, self.inference.slices)
+
 
 def usual_steps(*, from_base: bool) -> int:
     """Steps of a run where the user asks for no number of them."""
@@ -91,11 +96,12 @@ def plan_from_scratch(
         preprocessing = preprocessing.model_copy(update={"spacing": config.spacing})
         spacing_reason = f"spacing {config.spacing} mm: as asked"
     dims, dims_reason = choose_dims(config, measured, preprocessing)
+    slices = config.slices or 1
     network = specify(
         config.network or "unet",
         dims=dims,
         preset=config.preset or "small",
-        in_channels=len(measured.channels),
+        in_channels=len(measured.channels) * slices,
         out_channels=len(structures) + 1,
     )
     reasons = [
@@ -122,7 +128,7 @@ def plan_from_scratch(
         network=network,
         labels=tuple(structure_for(name, value) for value, name in structures.items()),
         preprocessing=preprocessing,
-        inference=Inference(window=sizes.patch),
+        inference=Inference(window=sizes.patch, slices=slices),
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=False),
         learning_rate=choose_learning_rate(config, from_base=False),
@@ -143,6 +149,8 @@ def choose_dims(config: TrainConfig, measured: Fingerprint, preprocessing: Prepr
     """Slices or volumes, and why: slices where a volume has too few of them for a network that halves it."""
     if config.dims is not None:
         return config.dims, f"{config.dims}D: as asked"
+    if config.slices is not None and config.slices > 1:
+        return 2, f"2D: {config.slices} slices at once are asked for"
     slices = round(measured.median_extent[2] / preprocessing.spacing[2])
     if slices < FEWEST_SLICES:
         return 2, f"2D: images have {slices} slices in the median, and volumes need {FEWEST_SLICES}"
@@ -193,6 +201,7 @@ def plan_from_base(
         raise InputError(msg)
     if patch is None:
         patch = base.inference.window if config.patch is None else check_patch(config.patch, base.network)
+    slices, slices_reasons = choose_slices(config, base)
     labels, reasons = choose_structures(base, structures, keep=config.keep_structures)
     preprocessing, offset_reasons = in_stored_units(
         choose_channels(base.preprocessing, measured), base.fingerprint, measured
@@ -203,14 +212,14 @@ def plan_from_base(
     classical_part, part_reason = choose_classical_part(
         config, kept=[structure.name for structure in labels if structure.name not in drawn]
     )
-    channels = {"in_channels": len(preprocessing.channels), "out_channels": len(labels) + 1}
+    channels = {"in_channels": len(preprocessing.channels) * slices, "out_channels": len(labels) + 1}
     network = base.network.model_copy(update=channels)
     sizes = fit_memory(config, patch, network)
     return Plan(
         network=network,
         labels=labels,
         preprocessing=preprocessing,
-        inference=base.inference.model_copy(update={"window": sizes.patch}),
+        inference=base.inference.model_copy(update={"window": sizes.patch, "slices": slices}),
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True),
@@ -218,6 +227,7 @@ def plan_from_base(
         classical_part=classical_part,
         reasons=(
             "network and preparation: the base model's",
+            *slices_reasons,
             *offset_reasons,
             *reasons,
             *sizes.reasons,
@@ -288,6 +298,28 @@ def choose_structures(
     if dropped:
         reasons.append(f"structures of the base model that are left out: {', '.join(dropped)}")
     return (*stay, *added), reasons
+
+
+def choose_slices(config: TrainConfig, base: Manifest) -> tuple[Slices, list[str]]:
+    """Slices that a network that is fine-tuned sees at once, and the reasons if they are not the base model's.
+
+    Raises:
+        InputError: for more than one slice where the base is no 2D network, or a method that cannot learn to use them.
+    """
+    there = base.inference.slices
+    if config.slices is None or config.slices == there:
+        return there, []
+    if base.network.dims != 2:
+        msg = f"the base model has dims {base.network.dims}, and {config.slices} slices need dims 2; leave slices out."
+        raise InputError(msg)
+    if config.slices > there and config.method == "norms":
+        msg = (
+            f"method norms trains no weights that could use slices which the base model has not seen ({there} at "
+            "once); leave slices out, or choose another method."
+        )
+        raise InputError(msg)
+    reason = f"slices {config.slices} at once (base model: {there}): those that both see keep the base model's weights"
+    return config.slices, [reason + (", the others begin without weight" if config.slices > there else "")]
 
 
 def choose_channels(base: Preprocessing, measured: Fingerprint) -> Preprocessing:

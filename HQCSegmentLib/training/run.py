@@ -253,7 +253,8 @@ def make_loop(
     device = team.device if team.device.type == "cuda" else torch.device("cpu")
     vary = augmentation(
         dims=plan.network.dims,
-        channels=plan.network.in_channels,
+        channels=len(plan.preprocessing.channels),
+        slices=plan.inference.slices,
         kind=config.augmentation,
         invert=config.invert_contrast,
         device=device,
@@ -261,6 +262,7 @@ def make_loop(
     source = PatchSource(
         cases,
         patch=plan.inference.window,
+        slices=plan.inference.slices,
         batch=config.batch,
         seed=config.seed,
         vary=vary if config.augment else None,

@@ -20,11 +20,7 @@ def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[
     Raises:
         InputError: if the settings of the method do not fit together or choose no layer.
     """
-    network = (
-        plan.network.build_seeded(config.seed)
-        if base is None
-        else base.build_for(plan.labels, plan.preprocessing.names)
-    )
+    network = plan.network.build_seeded(config.seed) if base is None else base.build_for(plan.labels, plan.inputs)
     if config.deep_supervision:
         if with_deep_supervision(plan.network) != plan.network:
             msg = f"the base model's {plan.network.name} was made without deep supervision; leave it out."

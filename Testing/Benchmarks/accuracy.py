@@ -5,7 +5,8 @@
 A base model is trained on some cases of a cohort. Others are changed as another site's scanner might have taken them
 (see `other_site`; with `--shift modality` more than that). Each method fine-tunes the base on a few of them, and Dice
 is measured on others of that site, with several seeds that draw other training cases and other random numbers. With
-`--from-scratch` there is no base model: each method trains random weights on a few cases of the cohort as it is.
+`--from-scratch` there is no base model: each method trains random weights on a few cases of the cohort as it is. With
+`--every N` images keep every Nth slice only, as where slices are far apart.
 
 Cohorts (folders of --data):
 - hippocampus: T1 MR, 200 cases; base 100, drawn from 40, tested on 40.
@@ -123,6 +124,18 @@ def write_site(cohort: Any, study: Study, names: list[str], folder: Path, *, shi
         write_array(target, other_site(labelled.image.array, study, shift=shift, seed=number), labelled.image.affine)
 
 
+def write_thinned(cohort: Any, folder: Path, *, every: int) -> None:
+    """Write a cohort with every so many-th slice along the third axis."""
+    for case in cohort.cases:
+        target = folder / "images" / f"{case.name}.nii.gz"
+        if target.exists():
+            continue
+        labelled = case.read(cohort.structures)
+        affine = labelled.image.affine @ np.diag([1, 1, every, 1])
+        write_array(folder / "labels" / target.name, labelled.label[..., ::every].astype(np.uint8), affine)
+        write_array(target, labelled.image.array[..., ::every], affine)
+
+
 def measure(bundle: Any, cohort: Any, names: list[str], *, kept: Path) -> dict[str, float]:
     """Mean Dice per structure over whole images; what was measured before is read from the file `kept`."""
     if kept.exists():
@@ -175,6 +188,7 @@ def main() -> None:
     parser.add_argument(
         "--shift", default="scanner", choices=["scanner", "modality"], help="how the other site's images differ"
     )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="keep every Nth slice only")
     parser.add_argument("--from-scratch", action="store_true", help="train random weights, on the cohort as it is")
     parser.add_argument(
         "--steps", type=int, help=f"steps of a run (default: {STEPS_FROM_BASE}; from scratch {STEPS_FROM_SCRATCH})"
@@ -188,6 +202,10 @@ def main() -> None:
 
     study = STUDIES[arguments.cohort]
     cohort = hqc.Cohort.open(arguments.data / arguments.cohort)
+    if arguments.every > 1:
+        folder = arguments.out / f"every-{arguments.every}"
+        write_thinned(cohort, folder, every=arguments.every)
+        cohort = hqc.Cohort.open(folder)
     names = [case.name for case in cohort.cases]
     random.Random(0).shuffle(names)
     base_names = names[: study.base]

@@ -1,6 +1,6 @@
 """Whether a model's doubts are right: on cases that it was not trained on, as they are and changed.
 
-    python Testing/Benchmarks/inference/doubts.py BUNDLE COHORT --training NAME,... [--cases 40] [--out doubts.json]
+    python Testing/Benchmarks/inference/doubts.py BUNDLE COHORT [--training NAME,...] [--cases 40] [--out FILE]
 
 Every case is segmented as it is and with each change: flipped along an axis, cut in half, intensities inverted, another
 contrast (see `accuracy.other_scanner`; of a CT: cone beam), or a CT 1024 or 100 HU too high. The label map is changed
@@ -12,7 +12,6 @@ Dice over structures.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from trained_model import asked
+from trained_model import ask
 
 import HQCSegmentLib as hqc
 from HQCSegmentLib.bundle import Certainty
@@ -77,25 +76,23 @@ def changes_of_intensity(offset: float | None) -> dict[str, Change]:
 
 
 def main() -> None:
-    options = asked(__doc__, cases=40)
-    cohort = hqc.Cohort.open(options.cohort)
-    bundle = hqc.Bundle.open(options.bundle)
+    asked = ask(__doc__, cases=40)
+    cohort, (model,) = asked.cohort, asked.models
+    bundle = model.bundle
     if not bundle.manifest.fingerprint.channels[0].profiles:
         # A bundle of an earlier version: its training cases are measured now.
-        cases = [case.read(cohort.structures) for case in cohort.cases if case.name in options.training]
+        cases = [case.read(cohort.structures) for case in model.seen]
         measured = fingerprint(cases, channels=cohort.channels, structures=cohort.structures)
         bundle = hqc.Bundle(bundle.path, bundle.manifest.model_copy(update={"fingerprint": measured}))
     if not bundle.manifest.training.certainty:
-        bundle = calibrated(
-            bundle, [case.read(cohort.structures) for case in cohort.cases if case.name in options.training]
-        )
+        bundle = calibrated(bundle, [case.read(cohort.structures) for case in model.seen])
     seen = bundle.manifest.fingerprint.channels[0]
     same = {AS_IT_IS: lambda array: array}
     of_place = same | changes_of_place()
     of_image = of_place | changes_of_intensity(seen.offset if seen.hounsfield else None)
     values = {name: value for value, name in cohort.structures.items()}
     rows: list[dict] = []
-    for case in [case for case in cohort.cases if case.name not in options.training][: options.cases]:
+    for case in model.unseen:
         read = case.read(cohort.structures)
         own: set[str] = set()
         for change, change_image in of_image.items():
@@ -117,8 +114,7 @@ def main() -> None:
                         "warnings": list(result.warnings),
                     }
                 )
-        if options.out:
-            options.out.write_text(json.dumps(rows, indent=2))
+        asked.keep(rows)
     print(table(rows, [*of_image]))
 
 

@@ -1,72 +1,74 @@
 """What `--fast` and `--best` cost, and what they do to Dice, on cases that a model was not trained on.
 
-    python Testing/Benchmarks/inference/quality.py BUNDLE COHORT --training NAME,... [--cases 20] [--out quality.json]
+    python Testing/Benchmarks/inference/quality.py BUNDLE... COHORT [--training NAME,...] [--cases 20] [--out FILE]
 
-Prints a table of mean Dice, processor seconds and windows per case, and the ratios to the standard quality. `best` is
-the standard one where the model was trained without --flips.
+Prints a table of mean Dice, processor seconds and windows per case, and the ratios to the standard quality; for several
+bundles, such as those of several seeds, the Dice of each and means over all. `best` is the standard one where a model
+was trained without --flips.
 """
 
 from __future__ import annotations
 
-import json
 import time
 
 import numpy as np
-from trained_model import asked
+from trained_model import ask
 
-import HQCSegmentLib as hqc
 from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.inference import SegmentConfig
 
-QUALITIES = ("standard", "fast", "best")
-
-KEYS = ("dice", "cpu_s", "windows")
+QUALITIES = ("fast", "standard", "best")
 
 
 def main() -> None:
-    options = asked(__doc__, cases=20)
-    cohort, bundle = hqc.Cohort.open(options.cohort), hqc.Bundle.open(options.bundle)
-    qualities = QUALITIES if bundle.manifest.training.mirrored else QUALITIES[:2]
+    asked = ask(__doc__, cases=20, several=True)
+    mirrored = all(model.bundle.manifest.training.mirrored for model in asked.models)
+    qualities = QUALITIES if mirrored else QUALITIES[:2]
+    structures = asked.cohort.structures
     rows: list[dict] = []
-    for case in [case for case in cohort.cases if case.name not in options.training][: options.cases]:
-        read = case.read(cohort.structures)
-        if not rows:
-            # The first call of all also loads the network.
-            bundle.segment(read.image)
-        for quality in qualities:
-            windows = 0
+    for number, model in enumerate(asked.models):
+        for place, case in enumerate(model.unseen):
+            read = case.read(structures)
+            if place == 0:
+                # The first call of all also loads the network.
+                model.bundle.segment(read.image)
+            for quality in qualities:
+                windows = 0
 
-            def count(_done: int, of: int) -> None:
-                nonlocal windows
-                windows = of
+                def count(_done: int, of: int) -> None:
+                    nonlocal windows
+                    windows = of
 
-            began = time.process_time()
-            result = bundle.segment(read.image, config=SegmentConfig(quality=quality), on_progress=count)
-            spent = time.process_time() - began
-            found = dice_per_structure(result.array, read.label, cohort.structures)
-            rows.append(
-                {
-                    "case": case.name,
-                    "quality": quality,
-                    "dice": float(np.mean([*found.values()])),
-                    "cpu_s": spent,
-                    "windows": windows,
-                }
-            )
-        if options.out:
-            options.out.write_text(json.dumps(rows, indent=2))
+                began = time.process_time()
+                result = model.bundle.segment(read.image, config=SegmentConfig(quality=quality), on_progress=count)
+                spent = time.process_time() - began
+                found = dice_per_structure(result.array, read.label, structures)
+                dice = float(np.mean([*found.values()]))
+                row = {"model": number, "case": case.name, "quality": quality}
+                rows.append({**row, "dice": dice, "cpu_s": spent, "windows": windows})
+            asked.keep(rows)
     print(table(rows, qualities))
 
 
 def table(rows: list[dict], qualities: tuple[str, ...]) -> str:
-    """Means over the cases."""
-    lines = ["| quality | mean Dice | CPU s | to standard | windows |", "|---|---|---|---|---|"]
-    means = {
-        quality: [float(np.mean([row[key] for row in rows if row["quality"] == quality])) for key in KEYS]
-        for quality in qualities
-    }
-    for quality, (value, cpu, windows) in means.items():
-        lines.append(f"| {quality} | {value:.3f} | {cpu:.2f} | {cpu / means['standard'][1]:.2f} | {windows:.1f} |")
+    """Mean Dice of each model, and means over all."""
+
+    def mean(key: str, **of: object) -> float:
+        return float(np.mean([row[key] for row in rows if of.items() <= row.items()]))
+
+    models = dict.fromkeys(row["model"] for row in rows)
+    lines = [
+        "| quality | Dice of each model | mean Dice | CPU s | to standard | windows |",
+        "|---|---|---|---|---|---|",
+    ]
+    for quality in qualities:
+        each = " ".join(f"{mean('dice', quality=quality, model=model):.3f}" for model in models)
+        cpu = mean("cpu_s", quality=quality)
+        ratio = cpu / mean("cpu_s", quality="standard")
+        lines.append(
+            f"| {quality} | {each} | {mean('dice', quality=quality):.3f} | {cpu:.2f} | {ratio:.2f} "
+            f"| {mean('windows', quality=quality):.1f} |"
+        )
     return "\n".join(lines)
 
 
