@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,11 @@ from HQCSegmentLib.inference.scorer import NetworkScorer
 from HQCSegmentLib.networks import logits
 from HQCSegmentLib.training.augmentation import augmentation
 from HQCSegmentLib.training.patches import PatchSource, TrainingCase
+from HQCSegmentLib.training.plan import Plan, plan_from_base, plan_from_scratch
+from HQCSegmentLib.training.start import make_network
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
 SETTINGS = {"method": "full", "dims": 2, "patch": (16, 16), "augment": False, "device": "cpu", "held_out": 1}
-STILL = {"angle_rate": 1e-12, "scale_rate": 1e-12, "factor_rate": 1e-12, "learning_rate": 1e-12}
 LENGTH = 10
 
 
@@ -149,58 +149,82 @@ class TestLearning:
     def test_and_not_from_one(self, of_one_slice: hqc.Bundle):
         assert of_one_slice.manifest.training.held_out_dice["Above"] < 0.5
 
-    def test_the_plan_says_why(self, model: hqc.Bundle, cohort: Path, tmp_path: Path):
-        settings = {**SETTINGS, "dims": None, "patch": None, "steps": 1}
-        bundle = hqc.finetune(
-            hqc.Cohort.open(cohort), config=hqc.TrainConfig(**settings, slices=3), out=tmp_path / "run"
-        )
-        assert bundle.manifest.network.dims == 2
-        reasons = json.loads((tmp_path / "run" / "config.json").read_text())["plan"]["reasons"]
-        assert "2D: 3 slices at once are asked for" in reasons
-
-    @pytest.mark.parametrize("method", ["qpg", "lora", "full", "frozen", "noentangle", "randommap"])
-    def test_every_method_gives_a_base_of_one_slice_its_neighbours(
-        self, method: str, of_one_slice: hqc.Bundle, cohort: Path, tmp_path: Path
+    def test_a_base_of_one_slice_learns_to_use_its_neighbours(
+        self, of_one_slice: hqc.Bundle, cohort: Path, tmp_path: Path
     ):
-        """Before training they change nothing."""
-        tuned = train(cohort, tmp_path / "run", base=of_one_slice, method=method, slices=3, steps=1, **STILL)
-        assert tuned.manifest.network.in_channels == 3
-        image, _ = patient(7)
-        scores = [
-            predict(one.build(), torch.from_numpy(image[None] / 100), window=(16, 16), slices=slices)
-            for one, slices in ((of_one_slice, 1), (tuned, 3))
-        ]
-        torch.testing.assert_close(*scores, atol=1e-4, rtol=1e-4)
-
-    def test_and_learns_from_them(self, of_one_slice: hqc.Bundle, cohort: Path, tmp_path: Path):
-        settings = {"method": "qpg", "slices": 3, "steps": 25, "batch": 8}
+        settings = {"method": "qpg", "slices": 3, "steps": 20, "batch": 8}
         tuned = train(cohort, tmp_path / "run", base=of_one_slice, **settings)
         before, after = (one.manifest.training.held_out_dice["Above"] for one in (of_one_slice, tuned))
         assert after > before + 0.2
         # The trained part and the base make the model again, for exchange between hospitals.
-        again, kept = network_with_updates(tuned, base=of_one_slice), tuned.build()
-        images = torch.randn((1, 3, 16, 16), generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
-            torch.testing.assert_close(logits(again, images), logits(kept, images), atol=1e-4, rtol=1e-4)
+        again, images = network_with_updates(tuned, base=of_one_slice), random_images(3)
+        with torch.no_grad():
+            torch.testing.assert_close(logits(again, images), logits(tuned.build(), images), atol=1e-4, rtol=1e-4)
 
-    def test_a_base_keeps_its_slices_or_sees_the_middle_one_alone(
-        self, model: hqc.Bundle, cohort: Path, tmp_path: Path
-    ):
-        same = train(cohort, tmp_path / "same", base=model, steps=1, **STILL)
-        assert same.manifest.inference.slices == 3
-        alone = train(cohort, tmp_path / "alone", base=model, slices=1, steps=1, **STILL)
-        assert (alone.manifest.inference.slices, alone.manifest.network.in_channels) == (1, 1)
-        image, _ = patient(7)
-        assert np.array_equal(same.segment((image, AFFINE)).array, model.segment((image, AFFINE)).array)
 
-    def test_what_a_base_cannot_learn_is_refused(
-        self, of_one_slice: hqc.Bundle, tiny_bundle: Path, tiny: ModuleType, cohort: Path, tmp_path: Path
+def random_images(inputs: int) -> Tensor:
+    return torch.randn((1, inputs, 16, 16), generator=torch.Generator().manual_seed(0))
+
+
+def started(base: hqc.Bundle, **settings: Any) -> tuple[nn.Module, Plan]:
+    """The network that a run begins with, and the plan of the run."""
+    config = hqc.TrainConfig(device="cpu", **settings)
+    plan = plan_from_base(config, base.manifest, base.manifest.fingerprint, {1: "Above"})
+    return make_network(plan, config, base)[0], plan
+
+
+class TestStartingFromABase:
+    @pytest.mark.parametrize("method", ["qpg", "lora", "full", "frozen", "noentangle", "randommap"])
+    def test_the_neighbours_change_nothing_before_training_and_something_after_a_few_steps(
+        self, method: str, of_one_slice: hqc.Bundle
     ):
+        network, plan = started(of_one_slice, method=method, slices=3)
+        assert (plan.network.in_channels, plan.inference.slices) == (3, 3)
+        assert any("slices 3 at once (base model: 1)" in reason for reason in plan.reasons)
+        images = random_images(3)
+        others = images * torch.tensor([-1.0, 1.0, 2.0])[:, None, None]
+        with torch.no_grad():
+            expected = logits(of_one_slice.build(), images[:, 1:2])
+            for seen in (images, others):
+                torch.testing.assert_close(logits(network.eval(), seen), expected, atol=1e-4, rtol=1e-4)
+        optimizer = torch.optim.Adam([one for one in network.parameters() if one.requires_grad], lr=0.02)
+        for _ in range(2):
+            optimizer.zero_grad()
+            (logits(network, images) - images[:, :1]).square().mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            assert (logits(network, images) - logits(network, others)).abs().max() > 1e-3
+
+    def test_a_base_keeps_its_slices(self, model: hqc.Bundle):
+        network, plan = started(model, method="full")
+        assert plan.inference.slices == 3
+        with torch.no_grad():
+            assert torch.equal(logits(network.eval(), random_images(3)), logits(model.build(), random_images(3)))
+
+    def test_or_sees_the_middle_one_alone(self, model: hqc.Bundle):
+        network, plan = started(model, method="full", slices=1)
+        assert (plan.network.in_channels, plan.inference.slices) == (1, 1)
+        images = random_images(3) * torch.tensor([0.0, 1.0, 0.0])[:, None, None]
+        with torch.no_grad():
+            expected = logits(model.build(), images)
+            torch.testing.assert_close(logits(network.eval(), images[:, 1:2]), expected, atol=1e-5, rtol=1e-5)
+
+    def test_what_it_cannot_learn_is_refused(self, of_one_slice: hqc.Bundle, model: hqc.Bundle):
         with pytest.raises(InputError, match="method norms trains no weights that could use slices"):
-            train(cohort, tmp_path / "run", base=of_one_slice, method="norms", slices=3)
+            started(of_one_slice, method="norms", slices=3)
+        assert started(model, method="norms")[1].inference.slices == 3
+
+    def test_neighbours_of_a_base_for_volumes_are_refused(self, of_one_slice: hqc.Bundle):
+        volumes = of_one_slice.manifest.network.model_copy(update={"dims": 3})
+        base = of_one_slice.manifest.model_copy(update={"network": volumes})
         with pytest.raises(InputError, match="base model has dims 3, and 3 slices need dims 2; leave slices out"):
-            train(cohort, tmp_path / "run", base=hqc.Bundle.open(tiny_bundle), dims=None, patch=None, slices=3)
-        assert not (tmp_path / "run").exists()
+            plan_from_base(hqc.TrainConfig(slices=3), base, base.fingerprint, {1: "Above"})
+
+
+def test_asking_for_slices_plans_a_2d_network(of_one_slice: hqc.Bundle):
+    plan = plan_from_scratch(hqc.TrainConfig(slices=5, device="cpu"), of_one_slice.manifest.fingerprint, {1: "Above"})
+    assert (plan.network.dims, plan.network.in_channels, len(plan.inference.window)) == (2, 5, 2)
+    assert "2D: 5 slices at once are asked for" in plan.reasons
 
 
 class TestSegmenting:
@@ -259,9 +283,9 @@ class TestOnDisk:
         with pytest.raises(ValueError, match=said):
             Manifest.model_validate(content)
 
-    def test_so_are_those_of_a_network_for_volumes(self, tiny_bundle: Path):
-        content = json.loads((tiny_bundle / "bundle.json").read_text())
-        content["inference"]["slices"] = 3
+    def test_so_are_those_of_a_network_for_volumes(self, model: hqc.Bundle):
+        content = json.loads((model.path / "bundle.json").read_text())
+        content["network"]["dims"], content["inference"]["window"] = 3, [16, 16, 16]
         with pytest.raises(ValueError, match="3 slices for a network of 3 dimensions"):
             Manifest.model_validate(content)
 
@@ -276,7 +300,7 @@ class TestExport:
             "of 3 slices across S for the one in the middle; outside the image the outermost is repeated"
             in about["input"]
         )
-        images = torch.randn((1, 3, 16, 16), generator=torch.Generator().manual_seed(0))
+        images = random_images(3)
         with torch.inference_mode():
             torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts")(images), logits(model.build(), images))
 
@@ -285,7 +309,7 @@ class TestExport:
 
         export(model, "onnx", tmp_path / "model.onnx")
         session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-        images = torch.randn((1, 3, 16, 16), generator=torch.Generator().manual_seed(0))
+        images = random_images(3)
         with torch.inference_mode():
             expected = logits(model.build(), images).numpy()
         np.testing.assert_allclose(
