@@ -332,7 +332,7 @@ class TestCommand:
             (["--slices", 4], "--slices '4' is not possible: input should be 1, 3, 5 or 7"),
             (
                 ["--slices", 3, "--dims", 3],
-                "settings do not fit together: 3 slices are for a 2D network, and dims is 3; leave out one",
+                "3 slices are for a 2D network, and dims is 3; leave out one",
             ),
         ],
     )
