@@ -189,7 +189,7 @@ def test_a_training_that_is_cancelled_and_resumed_ends_with_the_same_model(panel
     panel.until(lambda: panel.status("fineTune").startswith("Step "), seconds=120)
     group = panel.widget.logic.runner._process._process.pid
     panel.click("cancelFineTuneButton")
-    panel.until_idle()
+    panel.until(lambda: not panel.widget.logic.running, seconds=120)
     assert panel.status("fineTune") == "Stopped. What was learned is saved: press Resume to continue."
     assert not panel.errors
     assert not is_there(group)
