@@ -193,8 +193,8 @@ class TrainConfig(BaseModel):
     folds: int | None = Field(
         default=None,
         ge=2,
-        description="hold out every patient once, in so many runs, then train on all (cross-validation; as many folds "
-        "as patients: leave-one-out)",
+        description="hold out every patient once, in so many runs, then train on all: cross-validation, or "
+        "leave-one-out with as many folds as patients (default: none)",
     )
     after_folds: AfterFolds = Field(
         default="all",
