@@ -13,6 +13,7 @@ from command_line import run
 import HQCSegmentLib as hqc
 from HQCSegmentLib.bundle.exporting import export
 from HQCSegmentLib.bundle.importing import import_monai_bundle
+from HQCSegmentLib.bundle.importing.preparation import recognise
 from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import write_array
 from HQCSegmentLib.networks import logits
@@ -24,6 +25,17 @@ def ct_model(tiny, tmp_path: Path) -> hqc.Bundle:
         tmp_path / "model", names=("Body", "Bone"), above=(-300, 250), floor=-1000, spacing=(2, 2, 2)
     )
     return hqc.Bundle.open(path)
+
+
+def test_the_preparation_of_mr_comes_back_without_a_question(tiny_bundle: Path, tmp_path: Path):
+    bundle = hqc.Bundle.open(tiny_bundle)
+    assert bundle.manifest.preprocessing.channels[0].normalization == "zscore"
+    export(bundle, "monai", tmp_path / "monai")
+    config = json.loads((tmp_path / "monai" / "configs" / "inference.json").read_text())
+    found = recognise(config, None, None)
+    assert (found.spacing, found.intensities, found.notes) == (
+        bundle.manifest.preprocessing.spacing, {"normalization": "zscore"}, []
+    )  # fmt: skip
 
 
 def test_a_monai_bundle_comes_back_as_it_was(ct_model: hqc.Bundle, tmp_path: Path):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from HQCSegmentLib.bundle.importing.expressions import NotPlain, resolve
+from HQCSegmentLib.cohort.preprocessing import IMAGE_PERCENTILES
 from HQCSegmentLib.errors import InputError
 
 HARMLESS = {
@@ -14,6 +15,8 @@ HARMLESS = {
     "CopyItems",
 }  # fmt: skip
 """Transforms that are understood, or change no voxel that the network sees."""
+
+CLIPPING = "ClipIntensityPercentiles"
 
 
 @dataclass(frozen=True)
@@ -135,11 +138,14 @@ def _spacing(transforms: dict[str, dict[str, Any]]) -> tuple[float, ...]:
 
 def _intensities(transforms: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     ask = "give --intensities LOW,HIGH (mapped to 0 and 1) or --intensities zscore"
-    unknown = sorted(set(transforms) - HARMLESS)
+    scaled, normalised = transforms.get("ScaleIntensityRange"), transforms.get("NormalizeIntensity")
+    clipped = transforms.get(CLIPPING, {})
+    # As our own export has it.
+    as_here = scaled is None and (clipped.get("lower"), clipped.get("upper")) == IMAGE_PERCENTILES
+    unknown = sorted(set(transforms) - HARMLESS - ({CLIPPING} if as_here else set()))
     if unknown:
         msg = f"the bundle prepares images with {', '.join(unknown)}, which has no like here; {ask} if that comes near."
         raise InputError(msg)
-    scaled, normalised = transforms.get("ScaleIntensityRange"), transforms.get("NormalizeIntensity")
     if scaled is not None and normalised is None:
         edges = [scaled.get(key) for key in ("a_min", "a_max", "b_min", "b_max")]
         edges = [edge if edge is not None else default for edge, default in zip(edges, (None, None, 0, 1), strict=True)]
@@ -147,7 +153,10 @@ def _intensities(transforms: dict[str, dict[str, Any]]) -> tuple[dict[str, Any],
             low, high, to_low, to_high = (float(edge) for edge in edges)  # type: ignore[arg-type]
             return range_as_ct(low, high, to_low=to_low, to_high=to_high), []
     if normalised is not None and scaled is None and not normalised.get("nonzero"):
-        note = "Images are normalised each by its own mean and deviation, after clipping of the brightest and darkest "
-        return {"normalization": "zscore"}, [note + "0.5 % of voxels, which the bundle does not do."]
+        note = (
+            "Images are normalised each by its own mean and deviation, after clipping of the brightest and darkest "
+            "0.5 % of voxels, which the bundle does not do."
+        )
+        return {"normalization": "zscore"}, [] if as_here else [note]
     msg = f"how the bundle prepares intensities has no like here; {ask} if that comes near."
     raise InputError(msg)
