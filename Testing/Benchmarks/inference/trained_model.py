@@ -18,11 +18,13 @@ class Model:
     Attributes:
         bundle: The model.
         seen: Cases that it was trained on, or judged by in training.
+        calibrating: Unseen cases that the model is to be calibrated on.
         unseen: Others, as many as were asked for.
     """
 
     bundle: hqc.Bundle
     seen: list[Any]
+    calibrating: list[Any]
     unseen: list[Any]
 
 
@@ -46,18 +48,21 @@ class Asked:
             self.out.write_text(json.dumps(rows, indent=2))
 
 
-def ask(description: str, *, cases: int, several: bool = False) -> Asked:
+def ask(description: str, *, cases: int, several: bool = False, calibrates: bool = False) -> Asked:
     """Read the command line: BUNDLE COHORT [--training NAME,...] [--cases N] [--out FILE].
 
     Args:
         description: Of the program.
         cases: Unseen cases by default.
         several: Whether there may be more bundles than one.
+        calibrates: Whether there is `--calibrate NAME,...`.
     """
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("bundles", type=Path, nargs="+" if several else 1, metavar="BUNDLE")
     options.add_argument("cohort", type=Path, metavar="COHORT")
     options.add_argument("--training", help="names of the training cases, with commas (default: of the bundle's run)")
+    if calibrates:
+        options.add_argument("--calibrate", default="", help="unseen cases to calibrate on, with commas")
     options.add_argument("--cases", type=int, default=cases, help=f"unseen cases (default: {cases})")
     options.add_argument("--out", type=Path, help="JSON file of all single results")
     asked = options.parse_args()
@@ -65,9 +70,11 @@ def ask(description: str, *, cases: int, several: bool = False) -> Asked:
     models = []
     for path in asked.bundles:
         names = asked.training.split(",") if asked.training else _cases_of_run(path.resolve().parent)
+        apart = asked.calibrate.split(",") if calibrates else []
         seen = [case for case in cohort.cases if case.name in names]
-        unseen = [case for case in cohort.cases if case.name not in names]
-        models.append(Model(hqc.Bundle.open(path), seen, unseen[: asked.cases]))
+        calibrating = [case for case in cohort.cases if case.name in apart and case.name not in names]
+        unseen = [case for case in cohort.cases if case.name not in (*names, *apart)]
+        models.append(Model(hqc.Bundle.open(path), seen, calibrating, unseen[: asked.cases]))
     return Asked(models, cohort, asked.out)
 
 
