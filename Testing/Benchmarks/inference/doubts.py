@@ -5,9 +5,9 @@
 
 Every case is segmented as it is and with each change: flipped along an axis, cut in half, intensities inverted, another
 contrast (see `accuracy.other_scanner`; of a CT: cone beam), or a CT 1024 or 100 HU too high. The label map is changed
-alike, so Dice is known for all. A model without held-out cases is calibrated on the cases of `--calibrate`, which are not
-judged then, or else on its training cases. A change counts as doubted where the result has a sentence that is
-not there for the case as it is; sentences of the cases as they are are false alarms, unless their Dice is low (that a
+alike, so Dice is known for all. A model without held-out cases is calibrated on the cases of `--calibrate`, which are
+not judged then, or else on its training cases. A change counts as doubted where the result has a sentence that is not
+there for the case as it is; sentences of the cases as they are are false alarms, unless their Dice is low (that a
 structure is weak in this model is said of every case, and not counted). Prints a table and Spearman's rank correlation
 of confidence and Dice over structures.
 """
