@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +16,18 @@ if TYPE_CHECKING:
 
 
 def emit_json(event: dict[str, Any]) -> None:
-    """One event as a line on stdout."""
-    sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    """One event as a line on stdout.
+
+    Where the program that read it is gone, such as a crashed Slicer, that counts as Ctrl-C: a run saves its state.
+    """
+    try:
+        sys.stdout.write(json.dumps(event, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EINVAL):  # the latter on Windows
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # later events go nowhere
+        signal.raise_signal(signal.SIGINT)
 
 
 def console() -> Console:

@@ -302,6 +302,21 @@ def test_a_terminated_run_keeps_its_state_and_is_resumed(tiny_cohort: Path, tmp_
 
 
 @pytest.mark.slow
+def test_a_run_whose_reader_is_gone_stops_and_keeps_its_state(tiny_cohort: Path, tmp_path: Path):
+    """As where Slicer was killed: nothing goes on unseen, nothing is lost."""
+    out = tmp_path / "run"
+    arguments = ["train", tiny_cohort, "--out", out, "--steps", "400", *TRAIN, "--method", "full", "--json-events"]
+    with subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        next(line for line in child.stdout if json.loads(line).get("step") == 2)
+        child.stdout.close()
+        assert child.wait(60) == 130
+    done = [json.loads(line).get("step", 0) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert 2 <= max(done) < 400
+    assert list((out / "checkpoints").glob(f"step{max(done)}.*.pt"))
+
+
+@pytest.mark.slow
 def test_segmenting_goes_on_after_a_bad_input(tiny_run: Path, tiny, tmp_path: Path):
     affine = np.array([[0, -1.0, 0, 7], [1.0, 0, 0, 8], [0, 0, -2.0, 9], [0, 0, 0, 1]])
     image, _ = tiny.tiny_patient(7)
