@@ -252,6 +252,13 @@ class TestSegmenting:
         turned = model.segment((array[..., ::-1], upside_down)).array
         assert np.array_equal(turned[..., ::-1], model.segment(image).array)
 
+    @pytest.mark.parametrize("length", [1, 4])
+    def test_an_image_of_fewer_slices_is_segmented_and_doubted(self, model: hqc.Bundle, image, length: int):
+        array, affine = image
+        result = model.segment((array[..., :length], affine))
+        assert result.array.shape == (16, 16, length)
+        assert any("a part of the patient may be missing" in sentence for sentence in result.warnings)
+
     @pytest.mark.parametrize("number", [2, 5, 100])
     def test_windows_at_a_time_change_nothing(self, model: hqc.Bundle, image, monkeypatch, number: int):
         expected = model.segment(image)
