@@ -136,8 +136,8 @@ class TrainConfig(BaseModel):
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="learning rate of ordinary weights (default: 0.003 for full and lora from a base, 0.001 for full "
-        "from scratch, else 0.01)",
+        description="learning rate of ordinary weights (default: 0.003 from a base and for lora, 0.001 for full from "
+        "scratch, else 0.01; from a base 0.01 where no layers are trained in full)",
     )
     angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")
     scale_rate: float = Field(default=1e-2, gt=0, description="learning rate of circuit scales and shifts")

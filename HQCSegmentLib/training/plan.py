@@ -15,7 +15,7 @@ from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec, Slices, input_names, specify
 from HQCSegmentLib.planning.structure_names import structure_for
-from HQCSegmentLib.training.config import ClassWeights, Method, TrainConfig
+from HQCSegmentLib.training.config import ClassWeights, TrainConfig
 from HQCSegmentLib.training.sizes import check_patch, fit_memory
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
@@ -30,11 +30,12 @@ RARE = 0.0005
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
 """Usual steps of a run; fewer where they take too long (`training.budget`)."""
 
-LEARNING_RATES: dict[Method, float] = {"full": 3e-3, "lora": 3e-3}
-"""Of ordinary weights in fine-tuning, by method; where few of them are trained, a higher one is better (measured on
-hippocampus, Docs/results.md)."""
+LEARNING_RATE = 3e-3
+"""Of ordinary weights in fine-tuning, where layers are trained in full; and of LoRA."""
 
-OTHER_LEARNING_RATE = 1e-2
+LEARNING_RATE_OF_FEW = 1e-2
+"""Where only biases and normalisation layers are trained so, and from scratch beside what a method generates: a higher
+one is better then (Docs/results.md)."""
 
 LEARNING_RATE_FROM_SCRATCH = 1e-3
 """Of all weights."""
@@ -131,7 +132,7 @@ def plan_from_scratch(
         inference=Inference(window=sizes.patch, slices=slices),
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=False),
-        learning_rate=choose_learning_rate(config, from_base=False),
+        learning_rate=choose_learning_rate(config, from_base=False, in_full=classical_part > 0),
         micro_batches=sizes.micro_batches,
         classical_part=classical_part,
         reasons=tuple(reasons),
@@ -222,7 +223,7 @@ def plan_from_base(
         inference=base.inference.model_copy(update={"window": sizes.patch, "slices": slices}),
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=True),
-        learning_rate=choose_learning_rate(config, from_base=True),
+        learning_rate=choose_learning_rate(config, from_base=True, in_full=classical_part > 0),
         micro_batches=sizes.micro_batches,
         classical_part=classical_part,
         reasons=(
@@ -367,13 +368,21 @@ def in_stored_units(
     return preparation.model_copy(update={"channels": tuple(channels)}), reasons
 
 
-def choose_learning_rate(config: TrainConfig, *, from_base: bool) -> float:
-    """Learning rate of ordinary weights: as asked, or what is good for the method."""
+def choose_learning_rate(config: TrainConfig, *, from_base: bool, in_full: bool) -> float:
+    """Learning rate of ordinary weights: as asked, or what is good for the method.
+
+    Args:
+        config: What was asked for.
+        from_base: Whether the weights fit already.
+        in_full: Whether layers are trained in full beside what the method changes.
+    """
     if config.learning_rate is not None:
         return config.learning_rate
     if config.method == "full" and not from_base:
         return LEARNING_RATE_FROM_SCRATCH
-    return LEARNING_RATES.get(config.method, OTHER_LEARNING_RATE)
+    if config.method in ("full", "lora") or (from_base and in_full):
+        return LEARNING_RATE
+    return LEARNING_RATE_OF_FEW
 
 
 def choose_patch(
