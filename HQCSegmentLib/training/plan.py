@@ -41,7 +41,7 @@ LEARNING_RATE_FROM_SCRATCH = 1e-3
 """Of all weights."""
 
 CLASSICAL_PART = 0.01
-"""Training the small layers in full was better for every method and seed (Docs/results.md)."""
+"""Training small layers in full was better from scratch and from a weak base, for every method (Docs/results.md)."""
 
 
 class Plan(BaseModel):
