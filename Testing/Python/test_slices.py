@@ -152,7 +152,7 @@ class TestLearning:
     def test_a_base_of_one_slice_learns_to_use_its_neighbours(
         self, of_one_slice: hqc.Bundle, cohort: Path, tmp_path: Path
     ):
-        settings = {"method": "qpg", "slices": 3, "steps": 20, "batch": 8}
+        settings = {"method": "qpg", "slices": 3, "steps": 32, "batch": 8}
         tuned = train(cohort, tmp_path / "run", base=of_one_slice, **settings)
         before, after = (one.manifest.training.held_out_dice["Above"] for one in (of_one_slice, tuned))
         assert after > before + 0.2
