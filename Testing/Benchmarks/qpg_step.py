@@ -1,7 +1,7 @@
 """What Quantum Parameter Generation adds to a training step, beside classical training of the same network.
 
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
-                                          [--depth 2] [--device cuda]
+                                          [--depth 2] [--classical-part 0.01] [--device cuda]
 
 A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits (`ry_cnot_ring`,
 signed) in flat and in singular coordinates and classical training take turns in one process with the same threads;
@@ -70,12 +70,12 @@ TASKS = {
 }  # fmt: skip
 
 
-def methods_of(depth: int) -> dict[str, qpg.QPGConfig | None]:
+def methods_of(depth: int, classical_part: float) -> dict[str, qpg.QPGConfig | None]:
     """What is compared; None: classical training."""
     return {
         "classical": None,
-        "circuits, flat": qpg.QPGConfig(depth=depth),
-        "circuits, singular": qpg.QPGConfig(depth=depth, coordinates="singular"),
+        "circuits, flat": qpg.QPGConfig(depth=depth, classical_part=classical_part),
+        "circuits, singular": qpg.QPGConfig(depth=depth, classical_part=classical_part, coordinates="singular"),
     }
 
 
@@ -104,9 +104,9 @@ def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Call
     return step, qpg.trainable_numbers(network)
 
 
-def measure(task: Task, *, depth: int, repeats: int, device: str) -> dict[str, Any]:
+def measure(task: Task, *, depth: int, classical_part: float, repeats: int, device: str) -> dict[str, Any]:
     """Median seconds of a step for each method; the methods take turns."""
-    steps = {name: step_of(task, method, device) for name, method in methods_of(depth).items()}
+    steps = {name: step_of(task, method, device) for name, method in methods_of(depth, classical_part).items()}
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats + 1):
         for name, (step, _) in steps.items():
@@ -136,12 +136,14 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS), help="which networks")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--depth", type=int, default=2, help="layers of rotations in every circuit")
+    parser.add_argument("--classical-part", type=float, default=0.0, help="as of `hqcsegment train`, which has 0.01")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     where = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "torch": torch.__version__,
         "depth": arguments.depth,
+        "classical_part": arguments.classical_part,
         "threads": torch.get_num_threads(),
         "processor": processor_of(arguments.device),
     }
@@ -149,7 +151,13 @@ def main() -> None:
     print("| network | trained | numbers | step | more than classical | goal |\n|---|---|---|---|---|---|")
     rows = []
     for name in arguments.tasks.split(","):
-        row = measure(TASKS[name], depth=arguments.depth, repeats=arguments.repeats, device=arguments.device)
+        row = measure(
+            TASKS[name],
+            depth=arguments.depth,
+            classical_part=arguments.classical_part,
+            repeats=arguments.repeats,
+            device=arguments.device,
+        )
         rows.append(row)
         for method, seconds in row["seconds"].items():
             added = "" if method == "classical" else f"{100 * row['added'][method]:+.1f} %"
