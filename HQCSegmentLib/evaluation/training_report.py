@@ -35,7 +35,8 @@ def write_training_report(run: Path, manifest: Manifest) -> None:
     pictures = [(case, _picture(folder / case.picture)) for case, folder in cases]
     scored = [pair for pair in cases if pair[0].dice]
     worst, where = min(scored, key=lambda pair: min(pair[0].dice.values())) if scored else (None, None)
-    gain = BaseGain.of([read_events(folder / "events.jsonl") for folder in _fold_folders(run)] if folds else [events])
+    fold_events = read_fold_events(run) if folds else {}
+    gain = BaseGain.of([*fold_events.values()] or [events])
     html = render(
         "training.html.j2",
         manifest=manifest,
@@ -44,7 +45,7 @@ def write_training_report(run: Path, manifest: Manifest) -> None:
         worst=worst,
         worst_picture=_picture(where / worst.weakest_picture) if worst and where else None,
         cases=pictures,
-        folds=_fold_courses(run) if folds else [],
+        folds=[(f"fold {number}", _course(found)) for number, found in fold_events.items()],
         outlook=next((event["message"] for event in reversed(events) if event["event"] == "outlook"), ""),
         postprocessing=describe_postprocessing(manifest),
         warnings=list(dict.fromkeys(event["message"] for event in events if event["event"] == "warning")),
@@ -63,16 +64,6 @@ def _course(events: Sequence[dict[str, Any]]) -> str:
     losses = {event["step"]: event["loss"] for event in events if event["event"] == "progress"}
     told = {event["step"]: event["dice"] for event in events if event["event"] == "held-out"}
     return data_url(learning_curve(sorted(losses), [losses[step] for step in sorted(losses)], sorted(told.items())))
-
-
-def _fold_courses(run: Path) -> list[tuple[str, str]]:
-    """Name and course of every fold."""
-    events = {folder.name.removeprefix("fold"): read_events(folder / "events.jsonl") for folder in _fold_folders(run)}
-    return [(f"fold {number}", _course(found)) for number, found in events.items()]
-
-
-def _fold_folders(run: Path) -> list[Path]:
-    return sorted(run.glob("fold*/"), key=lambda path: int(path.name.removeprefix("fold")))
 
 
 def _picture(path: Path) -> str | None:
@@ -96,3 +87,9 @@ def read_events(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return events
+
+
+def read_fold_events(run: Path) -> dict[int, list[dict[str, Any]]]:
+    """Events of every fold of a run, by its number; empty for a run without folds."""
+    found = {path.parent.name.removeprefix("fold"): path for path in run.glob("fold*/events.jsonl")}
+    return {int(number): read_events(found[number]) for number in sorted(filter(str.isdecimal, found), key=int)}

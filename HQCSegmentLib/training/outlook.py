@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from HQCSegmentLib.evaluation.base_gain import BaseGain
-from HQCSegmentLib.evaluation.training_report import read_events
+from HQCSegmentLib.evaluation.training_report import read_events, read_fold_events
 from HQCSegmentLib.training.budget import CAP
 from HQCSegmentLib.training.config import BUDGET_SECONDS, TrainConfig
 from HQCSegmentLib.training.events import EventLog
@@ -32,14 +32,16 @@ def tell_outlook(log: EventLog, out: Path, config: TrainConfig, *, from_base: bo
         config: Its settings.
         from_base: Whether it started from a base.
     """
-    runs = [read_events(path) for path in (out / "events.jsonl", *sorted(out.glob("fold*/events.jsonl")))]
-    gain = BaseGain.of(runs[1:] or runs)
+    own = read_events(out / "events.jsonl")
+    judged = [*read_fold_events(out).values()] or [own]
+    gain = BaseGain.of(judged)
     if gain is not None and gain.is_worse:
         log.emit("warning", message=str(gain))
-    losses = [{event["step"]: event["loss"] for event in events if event["event"] == "progress"} for events in runs]
+    losses = [
+        {event["step"]: event["loss"] for event in events if event["event"] == "progress"} for events in (own, *judged)
+    ]
     dice = [
-        {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"}
-        for events in (runs[1:] or runs)
+        {event["step"]: event["mean_dice"] for event in events if event["event"] == "held-out"} for events in judged
     ]
     common = set.intersection(*(set(one) for one in dice))
     course = outlook(
