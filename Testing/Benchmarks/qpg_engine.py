@@ -39,6 +39,7 @@ from pathlib import Path
 
 import pennylane
 import torch
+from process_memory import process_kibibytes
 from torch import Tensor
 
 from HQCSegmentLib import qpg
@@ -180,12 +181,6 @@ def measure(method: str, task: str, *, ansatz: str, qubits: int, depth: int) -> 
     Path("/proc/self/clear_refs").write_text("5")
     call()
     print((process_kibibytes("VmHWM") - before) / 1024)
-
-
-def process_kibibytes(field: str) -> int:
-    """Memory of this process now (VmRSS) or at its peak (VmHWM); Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def available_gibibytes() -> float:

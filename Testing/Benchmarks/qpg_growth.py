@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from process_memory import process_kibibytes
 
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.qpg.readout import values
@@ -69,12 +70,6 @@ def measure(circuits: int, *, qubits: int, depth: int) -> None:
     Path("/proc/self/clear_refs").write_text("5")
     call()
     print(1024 * (process_kibibytes("VmHWM") - before))
-
-
-def process_kibibytes(field: str) -> int:
-    """Memory of this process now (VmRSS) or at its peak (VmHWM); Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def peak_bytes(circuits: int, *, qubits: int, depth: int, device: str) -> int:
