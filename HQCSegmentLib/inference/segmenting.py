@@ -12,6 +12,7 @@ import torch
 from HQCSegmentLib.bundle import Bundle, check_same
 from HQCSegmentLib.cohort import LabelMap, Prepared, prepare, restore_planes
 from HQCSegmentLib.devices import choose_device
+from HQCSegmentLib.freed_memory import reusing_memory
 from HQCSegmentLib.imaging import Segmentation
 from HQCSegmentLib.inference.body import at_least, body_box, with_surroundings
 from HQCSegmentLib.inference.confidence import ExpectedDice
@@ -19,7 +20,6 @@ from HQCSegmentLib.inference.config import SegmentConfig
 from HQCSegmentLib.inference.engines import compiled_scorer
 from HQCSegmentLib.inference.inputs import Input, modality_of, open_image
 from HQCSegmentLib.inference.members import Average, Mirrored, Scorer, mirrored_outputs
-from HQCSegmentLib.inference.memory import reusing_memory
 from HQCSegmentLib.inference.plausibility import calibrated, image_doubts, lowered, result_doubts, uncertainty_doubts
 from HQCSegmentLib.inference.postprocessing import postprocess
 from HQCSegmentLib.inference.scorer import NetworkScorer

@@ -105,11 +105,11 @@ class Generator:
         for index, layer in enumerate(self._layers):
             groups[type(layer), layer.batch_key()].append(index)
         for (kind, _), members in groups.items():
-            layers = [self._layers[index] for index in members]
+            layers, bases = zip(*((self._layers[index], self._bases[index]) for index in members), strict=True)
             # Autocast would round the circuits' matrix products to half precision.
-            with torch.autocast(device_type=self._bases[members[0]].device.type, enabled=False):
-                for index, layer, rows in zip(members, layers, kind.rows(layers), strict=True):
-                    self._keep(index, layer, layer.assemble(self._bases[index], rows))
+            with torch.autocast(device_type=bases[0].device.type, enabled=False):
+                for index, layer, weight in zip(members, layers, kind.weights(layers, bases), strict=True):
+                    self._keep(index, layer, weight)
 
     def _keep(self, index: int, layer: WeightUpdate, weight: Tensor) -> None:
         if weight.requires_grad and weight.grad_fn is not None:

@@ -87,7 +87,7 @@ def noisy_copies(
 
             generated = _estimated_values(update, executions, seed=hash_seed(seed, order), on_progress=report)
             for copied, block in zip(copies, generated, strict=True):
-                weight = update.assemble(start_weight(layer), update.scaled(block))
+                weight = update.weight_of(start_weight(layer), block)
                 copied.get_submodule(name).weight.copy_(weight)  # type: ignore[operator]
             done += len(executions) * channels[order]
     return copies
@@ -96,7 +96,7 @@ def noisy_copies(
 def _estimated_values(
     update: CircuitUpdate, executions: Sequence[Execution], *, seed: int, on_progress: Callable[[int], None]
 ) -> list[Tensor]:
-    """Values of a layer's circuits under each condition, (channels, values), as `CircuitUpdate.scaled` takes them."""
+    """Values of a layer's circuits under each condition, as `CircuitUpdate.weight_of` takes them."""
     config, angles = update.config, update.angles
     readout = "probability" if config.readout == "mapped" else config.readout
     uniform = ANSATZES[config.ansatz].start_angles(qubits=update.qubits, depth=update.depth)

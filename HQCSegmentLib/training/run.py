@@ -20,6 +20,7 @@ from HQCSegmentLib.cohort import Cohort, Fingerprint, Split, fingerprint, split
 from HQCSegmentLib.cohort.cache import Cache
 from HQCSegmentLib.errors import InputError, WorkError
 from HQCSegmentLib.evaluation.training_report import read_events
+from HQCSegmentLib.freed_memory import reusing_memory
 from HQCSegmentLib.networks import with_deep_supervision
 from HQCSegmentLib.training import budget
 from HQCSegmentLib.training.augmentation import Mirror, augmentation
@@ -167,7 +168,7 @@ def finetune(
         if before:
             log.emit("base", dice=before, mean_dice=round(statistics.fmean(before.values()), 5))
         loop = make_loop(network, plan, config, cases, team, out / "checkpoints", log)
-        with _own_random_numbers(team):
+        with _own_random_numbers(team), reusing_memory():
             step = loop.run(resume=resume, check=run.check)
         bundle = run.finish(step)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
@@ -288,7 +289,7 @@ def measure_speed(
     network, _ = make_network(plan, config, base)
     network.to(team.device)
     loop = make_loop(network, plan, config, cases, team, Path(), EventLog(None))
-    with _own_random_numbers(team):
+    with _own_random_numbers(team), reusing_memory():
         step_s = budget.seconds_of(loop.step, mean=team.mean)
     check_s = 0.0
     if judged:

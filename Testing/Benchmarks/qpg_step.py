@@ -1,12 +1,13 @@
 """What Quantum Parameter Generation adds to a training step, beside classical training of the same network.
 
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
-                                          [--depth 2] [--classical-part 0.01] [--device cuda]
+                                          [--depth 2] [--classical-part 0.01] [--device cuda] [--fresh-memory]
 
 A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits (`ry_cnot_ring`,
 signed) in flat and in singular coordinates and classical training take turns in one process with the same threads;
-medians after one step each to warm up. Goals: at most 5 % more than classical training for the larger two networks, at
-most 25 % for the smallest. About 10 minutes on 2 idle cores.
+medians after one step each to warm up. Freed memory is used again, as in training, or with `--fresh-memory` taken anew
+from the system, as PyTorch does it by itself. Goals: at most 5 % more than classical training for the larger two
+networks, at most 25 % for the smallest. About 10 minutes on 2 idle cores.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ import torch
 
 from HQCSegmentLib import qpg
 from HQCSegmentLib.files import write_json
+from HQCSegmentLib.freed_memory import reusing_memory
 from HQCSegmentLib.networks import NetworkSpec, logits
 from HQCSegmentLib.training.losses import make_loss
 
@@ -138,6 +141,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=2, help="layers of rotations in every circuit")
     parser.add_argument("--classical-part", type=float, default=0.0, help="as of `hqcsegment train`, which has 0.01")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--fresh-memory", action="store_true", help="take memory anew from the system for every tensor")
     arguments = parser.parse_args()
     where = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -151,13 +155,14 @@ def main() -> None:
     print("| network | trained | numbers | step | more than classical | goal |\n|---|---|---|---|---|---|")
     rows = []
     for name in arguments.tasks.split(","):
-        row = measure(
-            TASKS[name],
-            depth=arguments.depth,
-            classical_part=arguments.classical_part,
-            repeats=arguments.repeats,
-            device=arguments.device,
-        )
+        with nullcontext() if arguments.fresh_memory else reusing_memory():
+            row = measure(
+                TASKS[name],
+                depth=arguments.depth,
+                classical_part=arguments.classical_part,
+                repeats=arguments.repeats,
+                device=arguments.device,
+            )
         rows.append(row)
         for method, seconds in row["seconds"].items():
             added = "" if method == "classical" else f"{100 * row['added'][method]:+.1f} %"

@@ -47,6 +47,7 @@ def one(number: int) -> None:
     """Predict and measure one step."""
     import torch
 
+    from HQCSegmentLib.freed_memory import reusing_memory
     from HQCSegmentLib.networks import logits, specify
     from HQCSegmentLib.training.losses import make_loss
     from HQCSegmentLib.training.memory import footprint
@@ -61,10 +62,11 @@ def one(number: int) -> None:
     labels = torch.randint(0, outputs, (batch, 1, *patch))
     known = torch.ones(batch, outputs, dtype=torch.bool)
     before = largest()
-    for _ in range(2):
-        optimizer.zero_grad()
-        loss_of(logits(network, images), labels, known).backward()
-        optimizer.step()
+    with reusing_memory():  # as in training
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss_of(logits(network, images), labels, known).backward()
+            optimizer.step()
     actual = largest() - before
     sizes = f"{predicted / 2**30:6.2f} GiB predicted {actual / 2**30:6.2f} GiB actual"
     kind = "fitted" if number < len(FITTED) else "other"

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from HQCSegmentLib.qpg.channels import ChannelView
 from HQCSegmentLib.qpg.circuits import ANSATZES
 from HQCSegmentLib.qpg.config import QPGConfig
-from HQCSegmentLib.qpg.coordinates import make_coordinates
+from HQCSegmentLib.qpg.coordinates import FlatCoordinates, make_coordinates
 from HQCSegmentLib.qpg.mapping import QuantumTrainMapping
+from HQCSegmentLib.qpg.methods.combining import combine
 from HQCSegmentLib.qpg.methods.update import Kind, WeightUpdate, deviations, generation_dtype
 from HQCSegmentLib.qpg.readout import qubits_needed, values
 
@@ -97,45 +98,31 @@ class CircuitUpdate(WeightUpdate):
     @torch.no_grad()
     def _root_mean_square(self) -> Tensor:
         """Size of the values that the circuits generate now, (channels,)."""
-        return self.finish(self._generate([self])[0]).square().mean(dim=1).sqrt()
+        return self.finish(self._generate([self])).square().mean(dim=1).sqrt()
 
     def batch_key(self) -> Hashable:
         """Circuits of the same kind and size are simulated together."""
         return self.qubits, self.depth, self.config.readout, self.config.ansatz, self.angles.device, self.angles.dtype
 
     @classmethod
-    def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """Run all circuits in one batch, then place and scale the values layer by layer, (channels, numbers) each."""
-        return [update.scaled(block) for update, block in zip(updates, cls._generate(updates), strict=True)]
+    def weights(cls, updates: Sequence[Any], bases: Sequence[Tensor]) -> list[Tensor]:
+        """Run all circuits in one batch, then place and scale the values, each of the shape and type of its W0."""
+        generated, starts = cls._generate(updates), cls._at_starts(updates)
+        if all(update.is_direct for update in updates):
+            return cls._combined(updates, bases, generated, starts)
+        blocks = list(generated.split([update.view.channels for update in updates]))
+        if starts is not None:
+            blocks = [block[:, : start.shape[1]] - start for block, start in zip(blocks, starts, strict=True)]
+        return [update.weight_of(base, block) for update, base, block in zip(updates, bases, blocks, strict=True)]
 
-    @staticmethod
-    def _generate(updates: Sequence[CircuitUpdate]) -> list[Tensor]:
-        first = updates[0].config
-        sizes = [update.view.channels for update in updates]
+    def weight_of(self, base: Tensor, generated: Tensor) -> Tensor:
+        """Weight from W0 and from values of the circuits less those at the start, (channels, at least `values`)."""
+        return self._combined([self], [base], self.finish(generated), None)[0]
 
-        def generate(angles: list[Tensor]) -> tuple[Tensor, ...]:
-            together = torch.cat(angles)
-            # A network may have been turned to half precision after its circuits were made.
-            together = together.to(torch.promote_types(together.dtype, torch.float32))
-            return values(
-                together,
-                numbers=max(update.coordinates.values for update in updates),
-                readout="probability" if first.readout == "mapped" else first.readout,
-                ansatz=first.ansatz,
-            ).split(sizes)
-
-        if updates[0].start is None:
-            return list(generate([update.angles for update in updates]))
-        starts = [cast(Tensor, update.start) for update in updates]
-        generated = generate([start + update.angles for start, update in zip(starts, updates, strict=True)])
-        if first.readout == "mapped":  # zero at the start by itself
-            return list(generated)
-        if any(update._at_start is None or update._at_start.device != update.angles.device for update in updates):
-            # The same batch as above, so that at phi = 0 the difference is zero to the last bit.
-            with torch.inference_mode(mode=False), torch.no_grad():
-                for update, block in zip(updates, generate(starts), strict=True):
-                    update._at_start = block.clone()
-        return [block - cast(Tensor, update._at_start) for block, update in zip(generated, updates, strict=True)]
+    @property
+    def is_direct(self) -> bool:
+        """Whether values are used as they are generated, in the order of the channel's numbers."""
+        return self.mapping is None and isinstance(self.coordinates, FlatCoordinates)
 
     def finish(self, generated: Tensor) -> Tensor:
         """From values of the circuits to the channel's coordinates, (channels, numbers)."""
@@ -144,12 +131,57 @@ class CircuitUpdate(WeightUpdate):
             generated = self.mapping(generated)
         return self.coordinates(generated)
 
-    def scaled(self, generated: Tensor) -> Tensor:
-        """Update of the layer from the values of its circuits, (channels, numbers)."""
-        rows = self.finish(generated)
-        gain = torch.exp(self.log_scale) if self.config.train_angles else self.gain
-        deviation = self.deviation.to(rows.dtype)
-        return torch.addcmul(deviation * self.shift.unsqueeze(1), rows, deviation * gain.unsqueeze(1))
+    @staticmethod
+    def _combined(
+        updates: Sequence[CircuitUpdate], bases: Sequence[Tensor], rows: Tensor, starts: Sequence[Tensor] | None
+    ) -> list[Tensor]:
+        gain = torch.cat([torch.exp(one.log_scale) if one.config.train_angles else one.gain for one in updates])
+        shift = torch.cat([update.shift for update in updates])
+        deviation = torch.cat([update.deviation for update in updates]).to(rows.dtype)
+        weights = combine(
+            rows,
+            scale=deviation * gain.unsqueeze(1),
+            shift=deviation * shift.unsqueeze(1),
+            bases=[update.view.to_rows(base).to(rows.dtype) for update, base in zip(updates, bases, strict=True)],
+            starts=starts,
+        )
+        return [
+            update.view.to_weight(weight).to(base.dtype)
+            for update, base, weight in zip(updates, bases, weights, strict=True)
+        ]
+
+    @staticmethod
+    def _generate(updates: Sequence[CircuitUpdate], *, at_start: bool = False) -> Tensor:
+        """Values of all circuits, (channels of all layers, at least as many as the layer with most needs)."""
+        first = updates[0].config
+        angles = []
+        for update in updates:
+            if update.start is None:
+                angles.append(update.angles)
+            else:
+                angles.append(update.start if at_start else update.start + update.angles)
+        together = torch.cat(angles)
+        # A network may have been turned to half precision after its circuits were made.
+        together = together.to(torch.promote_types(together.dtype, torch.float32))
+        return values(
+            together,
+            numbers=max(update.coordinates.values for update in updates),
+            readout="probability" if first.readout == "mapped" else first.readout,
+            ansatz=first.ansatz,
+        )
+
+    @classmethod
+    def _at_starts(cls, updates: Sequence[CircuitUpdate]) -> list[Tensor] | None:
+        """Values at the start, (channels, values) of each layer; None where they are zero by themselves."""
+        if updates[0].start is None or updates[0].config.readout == "mapped":
+            return None
+        if any(update._at_start is None or update._at_start.device != update.angles.device for update in updates):
+            # The same batch as in training, so that at phi = 0 the difference is zero to the last bit.
+            with torch.inference_mode(mode=False), torch.no_grad():
+                blocks = cls._generate(updates, at_start=True).split([update.view.channels for update in updates])
+                for update, block in zip(updates, blocks, strict=True):
+                    update._at_start = block[:, : update.coordinates.values].clone()
+        return [cast(Tensor, update._at_start) for update in updates]
 
     def extra_repr(self) -> str:
         """Shown when the network is printed."""

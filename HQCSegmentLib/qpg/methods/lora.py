@@ -7,8 +7,7 @@ convolution to `rank` channels followed by a 1 x 1 convolution.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,10 +38,9 @@ class LoRAUpdate(WeightUpdate):
         self.down = nn.Parameter(down.to(base.device))
         self.up = nn.Parameter(torch.zeros(view.channels, rank, dtype=dtype, device=base.device))
 
-    @classmethod
-    def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """One matrix product per layer, (channels, numbers)."""
-        return [update.scale * (update.up @ update.down) for update in updates]
+    def row_block(self) -> Tensor:
+        """One matrix product, (channels, numbers)."""
+        return self.scale * (self.up @ self.down)
 
     def extra_repr(self) -> str:
         """Shown when the network is printed."""

@@ -6,8 +6,7 @@ of a layer. Coordinates, scale and shift are those of the circuits, so that only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +50,8 @@ class RandomMapUpdate(WeightUpdate):
         self.shift = nn.Parameter(rows.new_zeros(view.channels))
         self.register_buffer("deviation", deviations(rows))
 
-    @classmethod
-    def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """One matrix product per layer, (channels, numbers)."""
-        return [update._row_block() for update in updates]
-
-    def _row_block(self) -> Tensor:
+    def row_block(self) -> Tensor:
+        """One matrix product, (channels, numbers)."""
         values = self.coordinates(self.coefficients @ self.map)
         return self.deviation * (torch.exp(self.log_scale).unsqueeze(1) * values + self.shift.unsqueeze(1))
 

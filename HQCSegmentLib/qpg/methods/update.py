@@ -63,16 +63,21 @@ class WeightUpdate(nn.Module):
         return self.index
 
     @classmethod
-    def rows(cls, updates: Sequence[Any]) -> list[Tensor | None]:
-        """The updates of a batch of layers, each (channels, numbers), float32 or float64; None for no update."""
-        raise NotImplementedError
+    def weights(cls, updates: Sequence[Any], bases: Sequence[Tensor]) -> list[Tensor]:
+        """The weights of a batch of layers, each of the shape and type of its W0."""
+        return [update.weight(base) for update, base in zip(updates, bases, strict=True)]
 
-    def assemble(self, base: Tensor, update: Tensor | None) -> Tensor:
-        """W from W0 and the update's rows, (channels, numbers); of the shape and type of W0."""
+    def weight(self, base: Tensor) -> Tensor:
+        """The weight of this layer, of the shape and type of W0."""
+        update = self.row_block()
         if update is None:
             return base
         rows = self.view.to_rows(base).to(update.dtype)
         return self.view.to_weight(rows + update).to(base.dtype)
+
+    def row_block(self) -> Tensor | None:
+        """The update, (channels, numbers), float32 or float64; None for no update."""
+        raise NotImplementedError
 
     def kind_of(self, name: str) -> Kind:
         """Kind of one of this module's parameters, by its name in `named_parameters`."""

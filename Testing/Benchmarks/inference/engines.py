@@ -63,8 +63,8 @@ def one(asked: argparse.Namespace) -> dict:
     import torch
 
     from HQCSegmentLib.evaluation.metrics import dice
+    from HQCSegmentLib.freed_memory import reusing_memory
     from HQCSegmentLib.inference.engines import compiled_scorer
-    from HQCSegmentLib.inference.memory import reusing_memory
     from HQCSegmentLib.networks import logits
 
     setting, threads = asked.only, asked.threads
