@@ -154,7 +154,7 @@ class CircuitUpdate(WeightUpdate):
     def _generate(updates: Sequence[CircuitUpdate], *, at_start: bool = False) -> Tensor:
         """Values of all circuits, (channels of all layers, at least as many as the layer with most needs)."""
         first = updates[0].config
-        angles = []
+        angles: list[Tensor] = []
         for update in updates:
             if update.start is None:
                 angles.append(update.angles)
