@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from HQCSegmentLib.qpg.blocks import rows_at_once
 from HQCSegmentLib.qpg.engine.operations import Operation
 from HQCSegmentLib.qpg.engine.windows import Monomial
 
@@ -17,12 +18,6 @@ Measure = Literal["squares", "deviations", "differences", "products"]
 
 differences: (|s0|^2 - |s1|^2) / 2; products: Re(s0 conj(s1)). s0 and s1 have first qubit 0 and 1.
 """
-
-CACHED_BYTES = 2**20
-"""States that a processor works on at the same time: they stay in its cache, and their memory is used again."""
-
-DEVICE_BYTES = 2**27
-"""The same for other devices, which need more work at a time to be busy."""
 
 
 def evolve(
@@ -150,9 +145,7 @@ def backward(
 
 def _circuits_at_once(left: Tensor, right: Tensor) -> int:
     """How many states are worked on at the same time."""
-    each = left.shape[1] * right.shape[1] * left.element_size()
-    together = CACHED_BYTES if left.device.type == "cpu" else DEVICE_BYTES
-    return max(1, min(len(left), together // each))
+    return max(1, min(len(left), rows_at_once(left, numbers=left.shape[1] * right.shape[1])))
 
 
 def _parts(left: Tensor, right: Tensor) -> Iterator[slice]:

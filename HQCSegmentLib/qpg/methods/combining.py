@@ -9,11 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CACHED_BYTES = 2**20
-"""So much of a layer is computed at once: it stays in the processor's cache from one operation to the next."""
-
-DEVICE_BYTES = 2**28
-"""The same for other devices, which need more work at a time to be busy."""
+from HQCSegmentLib.qpg.blocks import rows_at_once
 
 
 def combine(
@@ -76,10 +72,9 @@ class _Combination(torch.autograd.Function):
 
 def _parts(shapes: Sequence[torch.Size], values: Tensor) -> Iterator[tuple[int, slice, slice]]:
     """A few channels of one layer: the layer, where they are in it, and where in the batch of all layers."""
-    together = CACHED_BYTES if values.device.type == "cpu" else DEVICE_BYTES
     before = 0
     for layer, (channels, numbers) in enumerate(shapes):
-        step = max(1, together // (numbers * values.element_size()))
+        step = rows_at_once(values, numbers=numbers)
         for first in range(0, channels, step):
             stop = min(first + step, channels)
             yield layer, slice(first, stop), slice(before + first, before + stop)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from HQCSegmentLib.qpg.methods import combining
+from HQCSegmentLib.qpg import blocks
 from HQCSegmentLib.qpg.methods.combining import combine
 
 SHAPES = [(5, 7), (3, 9), (1, 2)]
@@ -45,7 +45,7 @@ def by_formula(
 def test_values_and_gradients_are_those_of_the_formula(
     with_starts: bool, cached_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(combining, "CACHED_BYTES", cached_bytes)
+    monkeypatch.setattr(blocks, "CACHED_BYTES", cached_bytes)
     values, scale, shift, bases, starts = draw()
     trained = [values, scale, shift, *bases]
     for tensor in trained:
