@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-CACHED_BYTES = 2**20
+CACHED_BYTES = 2**21
 """What a processor works on at the same time: it stays in its cache, and its memory is used again."""
 
 DEVICE_BYTES = 2**27

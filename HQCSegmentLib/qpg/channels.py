@@ -66,6 +66,17 @@ class ChannelView:
         """Numbers of one row, M: inputs of the filter x kernel volume, or the kernel volume alone."""
         return math.prod(self.shape) // self.channels
 
+    @property
+    def is_strided(self) -> bool:
+        """Whether channels are an axis of the weight, so that `by_channel` needs no copy."""
+        return not self.transposed or (self.groups == 1 and self.channel == "filter")
+
+    def by_channel(self, weight: Tensor) -> Tensor:
+        """Weight -> (channels, numbers), or (channels, inputs, kernel volume); a view where channels are an axis."""
+        if self.transposed and self.is_strided:
+            return weight.flatten(2).transpose(0, 1)
+        return self.to_rows(weight)
+
     def to_rows(self, weight: Tensor) -> Tensor:
         """Weight -> (channels, numbers)."""
         if self.transposed:

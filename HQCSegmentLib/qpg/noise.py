@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from HQCSegmentLib.qpg.engine import born_probabilities
-from HQCSegmentLib.qpg.engine.simulation import qubits_of
+from HQCSegmentLib.qpg.engine.plan import qubits_of
 from HQCSegmentLib.qpg.errors import QPGError
 from HQCSegmentLib.qpg.execution import SIMULATORS, Execution
 from HQCSegmentLib.qpg.pauli_frames import depolarised_probabilities, lets_paulis_through

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from HQCSegmentLib.qpg.circuits import ANSATZES, CNOT, CU3, CZ, RY, RZ, U3, Gate, H
 from HQCSegmentLib.qpg.engine import born_probabilities
-from HQCSegmentLib.qpg.engine.simulation import qubits_of
+from HQCSegmentLib.qpg.engine.plan import qubits_of
 
 PAULIS = "IXYZ"
 """What numbers of errors mean."""

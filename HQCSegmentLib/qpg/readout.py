@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from HQCSegmentLib.qpg.config import Readout
-from HQCSegmentLib.qpg.engine import Measure, simulate
+from HQCSegmentLib.qpg.engine import Measure, Run, simulate
 
 
 def qubits_needed(numbers: int, readout: Readout) -> int:
@@ -47,8 +47,15 @@ def values(
     Raises:
         QPGError: for an unknown ansatz, angles of another shape or dtype, or a chunk below 1.
     """
+    return simulate(angles, values_run(angles, numbers=numbers, readout=readout, ansatz=ansatz, chunk=chunk))
+
+
+def values_run(
+    angles: Tensor, *, numbers: int, readout: Readout, ansatz: str = "ry_cnot_ring", chunk: int | None = None
+) -> Run:
+    """How `values` of the same arguments are computed, for what uses them a few circuits at a time."""
     measure: Measure = "differences" if readout == "signed" else "deviations"
-    return simulate(angles, ansatz=ansatz, measure=measure, scaled=True, numbers=numbers, chunk=chunk)
+    return Run.of(angles, ansatz=ansatz, measure=measure, scaled=True, numbers=numbers, chunk=chunk)
 
 
 def values_of_probabilities(probabilities: Tensor, *, readout: Readout) -> Tensor:

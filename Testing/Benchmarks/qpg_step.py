@@ -1,13 +1,14 @@
 """What Quantum Parameter Generation adds to a training step, beside classical training of the same network.
 
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
-                                          [--depth 2] [--classical-part 0.01] [--device cuda] [--fresh-memory]
+                                          [--settings default,coordinates=singular,depth=4] [--device cuda]
 
-A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits (`ry_cnot_ring`,
-signed) in flat and in singular coordinates and classical training take turns in one process with the same threads;
-medians after one step each to warm up. Freed memory is used again, as in training, or with `--fresh-memory` taken anew
-from the system, as PyTorch does it by itself. Goals: at most 5 % more than classical training for the larger two
-networks, at most 25 % for the smallest. About 10 minutes on 2 idle cores.
+A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits with the default
+settings of a run from a base, or others (`depth=4:readout=probability`, names as of `hqcsegment train`), and classical
+training take turns in one process with the same threads; medians after one step each to warm up. Small layers are
+trained in full, as in training, or with `--classical-part 0` not. Freed memory is used again, as in training, or with
+`--fresh-memory` taken anew from the system, as PyTorch does it by itself. Goals: at most 5 % more than classical
+training for the larger two networks, at most 25 % for the smallest. About 10 minutes on 2 idle cores.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from HQCSegmentLib import qpg
+from HQCSegmentLib.cli.options import make
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.freed_memory import reusing_memory
 from HQCSegmentLib.networks import NetworkSpec, logits
+from HQCSegmentLib.training.config import TrainConfig
 from HQCSegmentLib.training.losses import make_loss
 
 
@@ -73,13 +76,10 @@ TASKS = {
 }  # fmt: skip
 
 
-def methods_of(depth: int, classical_part: float) -> dict[str, qpg.QPGConfig | None]:
-    """What is compared; None: classical training."""
-    return {
-        "classical": None,
-        "circuits, flat": qpg.QPGConfig(depth=depth, classical_part=classical_part),
-        "circuits, singular": qpg.QPGConfig(depth=depth, classical_part=classical_part, coordinates="singular"),
-    }
+def circuits_of(words: str, classical_part: float) -> qpg.QPGConfig:
+    """Circuits with settings as they are written on the command line, `name=value:...`, or `default`."""
+    settings = {} if words == "default" else dict(setting.split("=", 1) for setting in words.split(":"))
+    return replace(make(TrainConfig, settings).qpg(from_base=True), classical_part=classical_part)
 
 
 def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Callable[[], None], int]:
@@ -107,9 +107,9 @@ def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Call
     return step, qpg.trainable_numbers(network)
 
 
-def measure(task: Task, *, depth: int, classical_part: float, repeats: int, device: str) -> dict[str, Any]:
-    """Median seconds of a step for each method; the methods take turns."""
-    steps = {name: step_of(task, method, device) for name, method in methods_of(depth, classical_part).items()}
+def measure(task: Task, methods: dict[str, qpg.QPGConfig | None], *, repeats: int, device: str) -> dict[str, Any]:
+    """Median seconds of a step for each method, None being classical training; the methods take turns."""
+    steps = {name: step_of(task, method, device) for name, method in methods.items()}
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(repeats + 1):
         for name, (step, _) in steps.items():
@@ -138,31 +138,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write JSON")
     parser.add_argument("--tasks", default=",".join(TASKS), help="which networks")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--depth", type=int, default=2, help="layers of rotations in every circuit")
-    parser.add_argument("--classical-part", type=float, default=0.0, help="as of `hqcsegment train`, which has 0.01")
+    parser.add_argument("--settings", default="default,coordinates=singular", help="circuits to measure")
+    parser.add_argument("--classical-part", type=float, default=0.01, help="as of `hqcsegment train`")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--fresh-memory", action="store_true", help="take memory anew from the system for every tensor")
     arguments = parser.parse_args()
     where = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "torch": torch.__version__,
-        "depth": arguments.depth,
         "classical_part": arguments.classical_part,
         "threads": torch.get_num_threads(),
         "processor": processor_of(arguments.device),
     }
     print(", ".join(f"{name} {value}" for name, value in where.items()), end="\n\n")
     print("| network | trained | numbers | step | more than classical | goal |\n|---|---|---|---|---|---|")
+    methods: dict[str, qpg.QPGConfig | None] = {"classical": None}
+    methods |= {words: circuits_of(words, arguments.classical_part) for words in arguments.settings.split(",")}
     rows = []
     for name in arguments.tasks.split(","):
         with nullcontext() if arguments.fresh_memory else reusing_memory():
-            row = measure(
-                TASKS[name],
-                depth=arguments.depth,
-                classical_part=arguments.classical_part,
-                repeats=arguments.repeats,
-                device=arguments.device,
-            )
+            row = measure(TASKS[name], methods, repeats=arguments.repeats, device=arguments.device)
         rows.append(row)
         for method, seconds in row["seconds"].items():
             added = "" if method == "classical" else f"{100 * row['added'][method]:+.1f} %"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from HQCSegmentLib.qpg.engine.evolution import Measure
+from HQCSegmentLib.qpg.engine.evolution import Blocks, Measure
+from HQCSegmentLib.qpg.engine.run import Run
 from HQCSegmentLib.qpg.engine.simulation import simulate
 
 
@@ -29,7 +30,7 @@ def born_probabilities(angles: Tensor, *, ansatz: str = "ry_cnot_ring", chunk: i
         >>> born_probabilities(torch.zeros(5, 2, 3)).shape
         torch.Size([5, 8])
     """
-    return simulate(angles, ansatz=ansatz, measure="squares", scaled=False, chunk=chunk)
+    return simulate(angles, Run.of(angles, ansatz=ansatz, measure="squares", scaled=False, chunk=chunk))
 
 
-__all__ = ["Measure", "born_probabilities", "simulate"]
+__all__ = ["Blocks", "Measure", "Run", "born_probabilities", "simulate"]

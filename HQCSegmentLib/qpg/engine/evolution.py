@@ -1,13 +1,16 @@
-"""From factors and matrices to what is measured, with a backward that keeps nothing but the final state."""
+"""From factors and matrices to what is measured, a few circuits at a time, and back.
+
+The backward pass needs nothing but the final states, and not even these where no operations follow the factors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from HQCSegmentLib.qpg.blocks import rows_at_once
 from HQCSegmentLib.qpg.engine.operations import Operation
@@ -20,137 +23,145 @@ differences: (|s0|^2 - |s1|^2) / 2; products: Re(s0 conj(s1)). s0 and s1 have fi
 """
 
 
-def evolve(
-    left: Tensor, right: Tensor, *, steps: Sequence[Operation], matrices: Sequence[Tensor], measure: Measure
-) -> Tensor:
-    """Measured values of the state that begins as a sum of products and goes through operations.
+class Blocks(Protocol):
+    """How circuits of a batch are put together, a few at a time, so that their values stay in the cache."""
 
-    Args:
+    def blocks(self, start: int, stop: int, *, most: int) -> Iterator[slice]:
+        """Circuits from `start` to before `stop`, at most so many at a time."""
+
+    def buffer(self, circuits: slice) -> Tensor:
+        """Memory that the values of these circuits are written to, (circuits, values)."""
+
+
+class Destination(Blocks, Protocol):
+    """Where measured values go."""
+
+    def take(self, circuits: slice, values: Tensor) -> None:
+        """Use the values of these circuits, which are in their buffer."""
+
+
+class GradientSource(Blocks, Protocol):
+    """Where the gradient by measured values comes from."""
+
+    def gradient(self, circuits: slice, values: Callable[[], Tensor]) -> Tensor:
+        """Gradient by the values of these circuits, (circuits, values).
+
+        Args:
+            circuits: Numbers of the circuits.
+            values: Computes their values again, into their buffer.
+        """
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """States of a batch of circuits that begin as sums of products and go through operations.
+
+    Attributes:
         left: (batch, rows, terms).
         right: (batch, columns, terms).
         steps: Operations.
         matrices: Unitary, one for every operation that is not `Monomial`.
-        measure: What is read.
-
-    Returns:
-        (batch, rows * columns), or half as many; real, differentiable with respect to factors and matrices.
+        measure: What is read: rows * columns values, or half as many; real.
     """
-    return _Evolution.apply(tuple(steps), measure, left, right, *matrices)
 
+    left: Tensor
+    right: Tensor
+    steps: Sequence[Operation]
+    matrices: Sequence[Tensor]
+    measure: Measure
 
-class _Evolution(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, steps: tuple[Operation, ...], measure: Measure, left: Tensor, right: Tensor, *matrices: Tensor
-    ) -> Tensor:
-        results, finals = forward(left, right, steps, matrices, measure, keep=any(ctx.needs_input_grad))
-        ctx.steps, ctx.measure = steps, measure
-        ctx.save_for_backward(left, right, finals, *matrices)
-        return results
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that depends on angles."""
+        return [self.left, self.right, *self.matrices]
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        left, right, finals, *matrices = ctx.saved_tensors
-        return None, None, *backward(left, right, ctx.steps, matrices, ctx.measure, finals, gradient)
+    @property
+    def size(self) -> int:
+        """Amplitudes of a circuit."""
+        return self.left.shape[1] * self.right.shape[1]
 
+    def forward(self, destination: Destination, *, first: int, keep: bool) -> Tensor | None:
+        """Measure all circuits.
 
-def forward(
-    left: Tensor,
-    right: Tensor,
-    steps: Sequence[Operation],
-    matrices: Sequence[Tensor],
-    measure: Measure,
-    *,
-    keep: bool,
-) -> tuple[Tensor, Tensor | None]:
-    """Measured values, and the final states, (batch, rows * columns), if they are to be kept for `backward`.
-
-    Without operations they need not be kept: one matrix product makes them again.
-    """
-    size = left.shape[1] * right.shape[1]
-    outputs = size // 2 if measure in ("differences", "products") else size
-    results = torch.empty(len(left), outputs, dtype=left.real.dtype, device=left.device)
-    finals = left.new_empty(len(left), size) if keep and steps else None
-    workspace = left.new_empty(2, _circuits_at_once(left, right), size)
-    for part in _parts(left, right):
-        state, spare = workspace[:, : len(left[part])].unbind(0)
-        _product(left[part], right[part], out=state)
-        remaining = iter(matrices)
-        for step in steps:
-            if isinstance(step, Monomial):
-                step.forward(state, out=spare)
-            else:
-                step.forward(state, next(remaining)[part], out=spare)
-            state, spare = spare, state
-        if finals is not None:
-            finals[part] = state
-        _measure(state, measure, out=results[part])
-    return results, finals
-
-
-def backward(
-    left: Tensor,
-    right: Tensor,
-    steps: Sequence[Operation],
-    matrices: Sequence[Tensor],
-    measure: Measure,
-    finals: Tensor | None,
-    gradient: Tensor,
-) -> list[Tensor]:
-    """Gradients by left, right and every matrix, from the gradient by what was measured.
-
-    Args:
-        left: (batch, rows, terms).
-        right: (batch, columns, terms).
-        steps: Operations.
-        matrices: Unitary, one for every operation that is not `Monomial`.
-        measure: What was read.
-        finals: The final states that `forward` kept, (batch, rows * columns); None where there are no operations.
-        gradient: Of the shape of what was measured.
-    """
-    # Products with few rows are much faster than those with few columns: factors' gradients come with terms first.
-    by_left, by_right = (factor.new_empty(factor.mT.shape) for factor in (left, right))
-    by_matrix = [torch.empty_like(matrix) for matrix in matrices]
-    size = left.shape[1] * right.shape[1]
-    workspace = left.new_empty(4, _circuits_at_once(left, right), size)
-    for part in _parts(left, right):
-        state, costate, spare, spare_costate = workspace[:, : len(left[part])].unbind(0)
-        if finals is None:
+        Args:
+            destination: Takes the values.
+            first: Number that the first of these circuits has there.
+            keep: Return the final states, (batch, rows * columns), if `backward` will need them.
+        """
+        left, right = self.left, self.right
+        finals = left.new_empty(len(left), self.size) if keep and self.steps else None
+        workspace = left.new_empty(2, self._at_once, self.size)
+        for circuits in self._blocks(destination, first):
+            part = slice(circuits.start - first, circuits.stop - first)
+            state, spare = workspace[:, : part.stop - part.start].unbind(0)
             _product(left[part], right[part], out=state)
-        else:
-            state.copy_(finals[part])
-        _costate(state, measure, gradient[part], out=costate)
-        number = len(matrices)
-        for step in reversed(steps):
-            if isinstance(step, Monomial):
-                step.backward(state, out=spare)
-                step.backward(costate, out=spare_costate)
+            remaining = iter(self.matrices)
+            for step in self.steps:
+                if isinstance(step, Monomial):
+                    step.forward(state, out=spare)
+                else:
+                    step.forward(state, next(remaining)[part], out=spare)
+                state, spare = spare, state
+            if finals is not None:
+                finals[part] = state
+            values = destination.buffer(circuits)
+            _measure(state, self.measure, out=values)
+            destination.take(circuits, values)
+        return finals
+
+    def backward(self, source: GradientSource, finals: Tensor | None, *, first: int) -> list[Tensor]:
+        """Gradients by left, right and every matrix.
+
+        Args:
+            source: Of the gradient by what was measured.
+            finals: The final states that `forward` kept.
+            first: As in `forward`.
+        """
+        left, right = self.left, self.right
+        # Products with few rows are much faster than those with few columns: factors' gradients come with terms first.
+        by_left, by_right = (factor.new_empty(factor.mT.shape) for factor in (left, right))
+        by_matrix = [torch.empty_like(matrix) for matrix in self.matrices]
+        workspace = left.new_empty(4, self._at_once, self.size)
+        for circuits in self._blocks(source, first):
+            part = slice(circuits.start - first, circuits.stop - first)
+            state, costate, spare, spare_costate = workspace[:, : part.stop - part.start].unbind(0)
+            if finals is None:
+                _product(left[part], right[part], out=state)
             else:
-                number -= 1
-                step.backward(
-                    state,
-                    costate,
-                    matrices[number][part],
-                    out=(spare, spare_costate),
-                    by_matrix=by_matrix[number][part],
-                )
-            state, spare = spare, state
-            costate, spare_costate = spare_costate, costate
-        costate = costate.unflatten(1, (left.shape[1], right.shape[1]))
-        torch.bmm(right[part].mT, costate.mT, out=by_left[part]).conj_physical_()
-        torch.bmm(left[part].mT, costate, out=by_right[part]).conj_physical_()
-    return [by_left.mT, by_right.mT, *by_matrix]
+                state.copy_(finals[part])
 
+            def values(state: Tensor = state, circuits: slice = circuits) -> Tensor:
+                return _measure(state, self.measure, out=source.buffer(circuits))
 
-def _circuits_at_once(left: Tensor, right: Tensor) -> int:
-    """How many states are worked on at the same time."""
-    return max(1, min(len(left), rows_at_once(left, numbers=left.shape[1] * right.shape[1])))
+            _costate(state, self.measure, source.gradient(circuits, values), out=costate)
+            number = len(self.matrices)
+            for step in reversed(self.steps):
+                if isinstance(step, Monomial):
+                    step.backward(state, out=spare)
+                    step.backward(costate, out=spare_costate)
+                else:
+                    number -= 1
+                    step.backward(
+                        state,
+                        costate,
+                        self.matrices[number][part],
+                        out=(spare, spare_costate),
+                        by_matrix=by_matrix[number][part],
+                    )
+                state, spare = spare, state
+                costate, spare_costate = spare_costate, costate
+            costate = costate.unflatten(1, (left.shape[1], right.shape[1]))
+            torch.bmm(right[part].mT, costate.mT, out=by_left[part]).conj_physical_()
+            torch.bmm(left[part].mT, costate, out=by_right[part]).conj_physical_()
+        return [by_left.mT, by_right.mT, *by_matrix]
 
+    @property
+    def _at_once(self) -> int:
+        """How many states are worked on at the same time."""
+        return max(1, min(len(self.left), rows_at_once(self.left, numbers=self.size)))
 
-def _parts(left: Tensor, right: Tensor) -> Iterator[slice]:
-    size = _circuits_at_once(left, right)
-    return (slice(start, start + size) for start in range(0, len(left), size))
+    def _blocks(self, blocks: Blocks, first: int) -> Iterator[slice]:
+        return blocks.blocks(first, first + len(self.left), most=self._at_once)
 
 
 def _product(left: Tensor, right: Tensor, *, out: Tensor) -> None:
@@ -158,21 +169,18 @@ def _product(left: Tensor, right: Tensor, *, out: Tensor) -> None:
     torch.bmm(left, right.transpose(1, 2), out=out.unflatten(1, (left.shape[1], right.shape[1])))
 
 
-def _measure(state: Tensor, measure: Measure, *, out: Tensor) -> None:
+def _measure(state: Tensor, measure: Measure, *, out: Tensor) -> Tensor:
     """Write what is read from states to `out`."""
     if measure in ("squares", "deviations"):
         _square(state, out=out)
-        if measure == "deviations":
-            out.sub_(1)
-        return
+        return out.sub_(1) if measure == "deviations" else out
     zero, one = state.chunk(2, dim=1)
     if measure == "differences":
         _square(zero, out=out)
-        out.sub_(_square(one, out=torch.empty_like(out))).mul_(0.5)
-    elif state.is_complex():
-        torch.mul(zero.real, one.real, out=out).addcmul_(zero.imag, one.imag)
-    else:
-        torch.mul(zero, one, out=out)
+        return out.sub_(_square(one, out=torch.empty_like(out))).mul_(0.5)
+    if state.is_complex():
+        return torch.mul(zero.real, one.real, out=out).addcmul_(zero.imag, one.imag)
+    return torch.mul(zero, one, out=out)
 
 
 def _square(state: Tensor, *, out: Tensor) -> Tensor:

@@ -13,7 +13,11 @@ circuit acts on the state vector.
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from HQCSegmentLib.qpg.engine.matrices import local_matrices, one_qubit_states, product_state
 from HQCSegmentLib.qpg.engine.monomial import branches, crossings
@@ -63,18 +67,36 @@ def factors(program: Program, angles: Tensor, *, stages: int, cut: int, uniform:
     turns = iter(local_matrices(turned, groups, angles) if turned else ())
     for stage in later:
         if isinstance(stage, Fixed):
-            left, right = _branch(left, stage, 0, cut), _branch(right, stage, cut, program.qubits)
+            ends = ((left, 0, cut), (right, cut, program.qubits))
+            left, right = (
+                _Branching.apply(half, *branches(stage.gates, first, stop, half.device)) for half, first, stop in ends
+            )
         else:
             matrices = next(turns)
             left, right = _turn(left, matrices[:ours]), _turn(right, matrices[ours:])
     return left, right
 
 
-def _branch(half: Tensor, stage: Fixed, first: int, stop: int) -> Tensor:
-    """(batch, size, terms) -> (batch, size, branches * terms): the half in each of the products."""
-    index, factor = branches(stage.gates, first, stop, half.device)
-    chosen = half.index_select(1, index.t().flatten()).unflatten(1, (half.shape[1], -1))
-    return (chosen * factor.t().unsqueeze(2).to(half.real.dtype)).flatten(2)
+class _Branching(torch.autograd.Function):
+    """(batch, size, terms) -> (batch, size, branches * terms): a half in each of the products."""
+
+    @staticmethod
+    def forward(ctx: Any, half: Tensor, index: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(index, factor)
+        chosen = half.index_select(1, index.t().flatten()).unflatten(1, (half.shape[1], -1))
+        return (chosen * factor.t().unsqueeze(2).to(half.real.dtype)).flatten(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        index, factor = ctx.saved_tensors
+        branches, size = index.shape
+        # Every branch is a permutation: fetching by its inverse is much faster than adding to where it came from.
+        back = torch.argsort(index, dim=1)
+        places = back * branches + torch.arange(branches, device=back.device).unsqueeze(1)
+        fetched = gradient.unflatten(2, (branches, -1)).flatten(1, 2).index_select(1, places.t().flatten())
+        signs = factor.gather(1, back).t().unsqueeze(2).to(gradient.real.dtype)
+        return (fetched.unflatten(1, (size, branches)) * signs).sum(dim=2), None, None
 
 
 def _turn(half: Tensor, matrices: list[Tensor]) -> Tensor:

@@ -1,219 +1,60 @@
-"""From angles to measured values: which method, how many circuits at once."""
+"""From angles to measured values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from HQCSegmentLib.qpg.circuits import ANSATZES
-from HQCSegmentLib.qpg.engine.evolution import Measure, backward, evolve, forward
-from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
-from HQCSegmentLib.qpg.engine.monomial import crossings
-from HQCSegmentLib.qpg.engine.operations import WINDOW_WIDTH, Operation, operations
-from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program, compiled
-from HQCSegmentLib.qpg.engine.windows import chunks
-from HQCSegmentLib.qpg.errors import QPGError
-
-MAX_QUBITS = 30
-"""Largest circuits whose size is recognised from the number of their angles."""
-
-PEAK_STATES = 4
-"""Forward and backward together keep below this many times the size of all states, where that is much."""
-
-SMALL_BYTES = 2**26
-"""Memory that is never worth doing the work in parts."""
-
-DEVICE_SMALL_BYTES = 2**29
-"""The same for other devices: calling their operations costs more, and what they are called for less."""
+from HQCSegmentLib.qpg.engine.run import Run
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How circuits of one shape are simulated.
-
-    Attributes:
-        program: The circuit.
-        measure: What is read.
-        scaled: Start from all amplitudes 1 (angles are distances from the uniform start), rather than from |0...0>.
-        cut: Qubits of the left half.
-        stages: How many stages are done on factors.
-        rows: How many rows of the left half (for each half of the state, where two are read) are needed.
-    """
-
-    program: Program
-    measure: Measure
-    scaled: bool
-    cut: int
-    stages: int
-    rows: int
-
-    def build(self, angles: Tensor) -> tuple[Tensor, Tensor, list[Operation], list[Tensor], Measure]:
-        """Factors, operations, their matrices, and what is read, as `evolve` takes them; differentiable.
-
-        Args:
-            angles: (batch, depth, angles per layer), radians.
-        """
-        uniform = self.scaled or self.program.uniform
-        left, right = factors(self.program, angles, stages=self.stages, cut=self.cut, uniform=uniform)
-        if uniform and not self.scaled:
-            left = left * 2 ** (-self.program.qubits / 2)
-        steps, matrices = operations(self.program, angles, first=self.stages)
-        measure = self.measure
-        if not steps and measure == "differences":
-            # Differences and sums are taken on the small half: |a|^2 - |b|^2 = Re((a - b) conj(a + b)).
-            zero, one = (half[:, : self.rows] for half in left.chunk(2, dim=1))
-            left, measure = torch.cat([(zero - one) * 0.5, zero + one], dim=1), "products"
-        elif not steps:
-            left = left[:, : self.rows]
-        return left, right, steps, matrices, measure
-
-    def values(self, angles: Tensor) -> Tensor:
-        """Measured values of all circuits at once, (batch, values), of angles as `build` takes them; differentiable."""
-        left, right, steps, matrices, measure = self.build(angles)
-        return evolve(left, right, steps=steps, matrices=matrices, measure=measure)
-
-    @property
-    def later_stages(self) -> int:
-        """How many stages are done on states."""
-        return len(self.program.stages) - self.stages
-
-    def bytes_of_one(self, itemsize: int) -> int:
-        """What autograd keeps of one circuit's factors and matrices (measured), for angles of this itemsize."""
-        qubits, cut = self.program.qubits, self.cut
-        crossed = [stage for stage in self.program.stages[: self.stages] if isinstance(stage, Fixed)]
-        terms = 2 ** sum(crossings(stage.gates, cut) for stage in crossed)
-        halves = 18 * terms * (2**cut + 2 ** (qubits - cut))
-        matrices = 0
-        for stage in self.program.stages[self.stages :]:
-            if isinstance(stage, Local):
-                matrices += 6 * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
-            elif isinstance(stage, Controlled):
-                matrices += 9 * len(stage.gates) * 4**WINDOW_WIDTH
-        return (halves + matrices) * itemsize * (1 if self.program.is_real else 2)
-
-    def circuits_at_once(self, circuits: int, itemsize: int, *, small: int = SMALL_BYTES) -> int:
-        """How many circuits keep the peak memory bounded; as equal parts as they can be."""
-        states = circuits * itemsize * (1 if self.program.is_real else 2) * 2**self.program.qubits
-        # Results, their gradient and, with later stages, final states of all circuits are there all the time.
-        allowed = max((PEAK_STATES - (3 if self.later_stages else 2)) * states, small)
-        parts = -(-circuits * self.bytes_of_one(itemsize) // allowed)
-        return max(1, -(-circuits // max(1, parts)))
-
-
-@lru_cache(maxsize=256)
-def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int) -> Plan:
-    """Plan of circuits; arguments as those of `simulate`."""
-    program = compiled(ansatz, qubits=qubits, depth=depth)
-    # A first qubit that is a sign does not count for balance.
-    cut = max(1, (qubits + 1) // 2 if measure == "differences" else qubits // 2)
-    rows = -(-numbers // 2 ** (qubits - cut))
-    return Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows)
-
-
-def simulate(
-    angles: Tensor, *, ansatz: str, measure: Measure, scaled: bool, numbers: int | None = None, chunk: int | None = None
-) -> Tensor:
+def simulate(angles: Tensor, run: Run) -> Tensor:
     """Measured values of a batch of circuits.
 
     Args:
-        angles: (batch, depth, angles per layer), radians, float32 or float64.
-        ansatz: Key of `ANSATZES`.
-        measure: What is read.
-        scaled: Start from all amplitudes 1 (angles are distances from the uniform start), rather than from |0...0>.
-        numbers: How many values are needed; the last that are not may be missing. None: all.
-        chunk: How many circuits at once. None: all, or less where memory would grow.
+        angles: (batch, depth, angles per layer), radians.
+        run: Made for these angles, see `Run.of`.
 
     Returns:
-        (batch, at least `numbers`), real.
-
-    Raises:
-        QPGError: for a wrong ansatz, angles or chunk.
+        (batch, at least as many values as are needed), real; differentiable with respect to angles.
     """
-    qubits = qubits_of(angles, ansatz)
-    if chunk is not None and (type(chunk) is not int or chunk < 1):
-        msg = f"`chunk` must be a whole number of at least 1, got {chunk!r}"
-        raise QPGError(msg)
-    everything = 2 ** (qubits - 1) if measure in ("differences", "products") else 2**qubits
-    how = plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything)
-    small = SMALL_BYTES if angles.device.type == "cpu" else DEVICE_SMALL_BYTES
-    size = chunk or how.circuits_at_once(len(angles), angles.element_size(), small=small)
-    if size >= len(angles):
-        return how.values(angles)
-    return _InChunks.apply(angles, how, size)
+    return _Values.apply(angles, run)
 
 
-class _InChunks(torch.autograd.Function):
-    """A few circuits at a time, forward and backward; only results and final states of all are kept."""
-
+class _Values(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, angles: Tensor, plan: Plan, size: int) -> Tensor:
-        results: Tensor | None = None
-        finals: list[Tensor] = []
-        for start in range(0, len(angles), size):
-            part = slice(start, start + size)
-            left, right, steps, matrices, measure = plan.build(angles[part])
-            result, final = forward(left, right, steps, matrices, measure, keep=ctx.needs_input_grad[0])
-            results = result.new_empty(len(angles), result.shape[1]) if results is None else results
-            results[part] = result
-            if final is not None:
-                finals.append(final)
-        assert results is not None
-        ctx.plan, ctx.size = plan, size
-        ctx.save_for_backward(angles, *finals)
+    def forward(ctx: Any, angles: Tensor, run: Run) -> Tensor:
+        results = angles.new_empty(len(angles), run.outputs)
+        ctx.run, ctx.kept = run, run.forward(angles, _Table(results), keep=ctx.needs_input_grad[0])
+        ctx.save_for_backward(angles)
         return results
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        angles, *finals = ctx.saved_tensors
-        by_angle = torch.empty_like(angles)
-        for number, start in enumerate(range(0, len(angles), ctx.size)):
-            part = slice(start, start + ctx.size)
-            with torch.enable_grad():
-                some = angles[part].detach().requires_grad_()
-                left, right, steps, matrices, measure = ctx.plan.build(some)
-            built = (left, right, *matrices)
-            final = finals[number] if finals else None
-            with torch.no_grad():
-                gradients = backward(left, right, steps, matrices, measure, final, gradient[part])
-            (by_angle[part],) = _gradient(built, some, gradients)
-        return by_angle, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (angles,) = ctx.saved_tensors
+        return ctx.run.backward(angles, _Table(gradient), ctx.kept), None
 
 
-def _gradient(built: Sequence[Tensor], angles: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    differentiable = [(tensor, by) for tensor, by in zip(built, gradients, strict=True) if tensor.requires_grad]
-    tensors, by = zip(*differentiable, strict=True)
-    return torch.autograd.grad(tensors, angles, by)
+@dataclass(frozen=True)
+class _Table:
+    """All values, or the gradient by them, (batch, values)."""
 
+    values: Tensor
 
-def qubits_of(angles: Tensor, ansatz: str) -> int:
-    """Number of qubits of circuits with these angles.
+    def blocks(self, start: int, stop: int, *, most: int) -> Iterator[slice]:
+        return (slice(first, min(first + most, stop)) for first in range(start, stop, most))
 
-    Raises:
-        QPGError: for an unknown ansatz, and angles of a wrong shape or dtype.
-    """
-    if ansatz not in ANSATZES:
-        msg = f"`ansatz` must be one of {', '.join(ANSATZES)}, got {ansatz!r}"
-        raise QPGError(msg)
-    if angles.ndim != 3 or 0 in angles.shape[1:]:
-        msg = f"`angles` must have shape (channels, depth, angles per layer), got {tuple(angles.shape)}"
-        raise QPGError(msg)
-    if angles.dtype not in (torch.float32, torch.float64):
-        msg = f"`angles` must be float32 or float64, got {angles.dtype}"
-        raise QPGError(msg)
-    qubits = _sizes(ansatz).get(angles.shape[2])
-    if qubits is None:
-        msg = f"`angles` has {angles.shape[2]} angles per layer, which no {ansatz} circuit has"
-        raise QPGError(msg)
-    return qubits
+    def buffer(self, circuits: slice) -> Tensor:
+        return self.values[circuits]
 
+    def take(self, circuits: slice, values: Tensor) -> None:
+        """They are where they belong."""
 
-@lru_cache(maxsize=16)
-def _sizes(ansatz: str) -> dict[int, int]:
-    return {ANSATZES[ansatz].angles_per_layer(qubits): qubits for qubits in range(1, MAX_QUBITS + 1)}
+    def gradient(self, circuits: slice, values: Callable[[], Tensor]) -> Tensor:
+        return self.values[circuits]

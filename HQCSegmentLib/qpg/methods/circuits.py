@@ -14,9 +14,9 @@ from HQCSegmentLib.qpg.circuits import ANSATZES
 from HQCSegmentLib.qpg.config import QPGConfig
 from HQCSegmentLib.qpg.coordinates import FlatCoordinates, make_coordinates
 from HQCSegmentLib.qpg.mapping import QuantumTrainMapping
-from HQCSegmentLib.qpg.methods.combining import combine
+from HQCSegmentLib.qpg.methods.combining import Layers, combine, generate
 from HQCSegmentLib.qpg.methods.update import Kind, WeightUpdate, deviations, generation_dtype
-from HQCSegmentLib.qpg.readout import qubits_needed, values
+from HQCSegmentLib.qpg.readout import qubits_needed, values, values_run
 
 
 class CircuitUpdate(WeightUpdate):
@@ -107,22 +107,22 @@ class CircuitUpdate(WeightUpdate):
     @classmethod
     def weights(cls, updates: Sequence[Any], bases: Sequence[Tensor]) -> list[Tensor]:
         """Run all circuits in one batch, then place and scale the values, each of the shape and type of its W0."""
-        generated, starts = cls._generate(updates), cls._at_starts(updates)
-        if all(update.is_direct for update in updates):
-            return cls._combined(updates, bases, generated, starts)
-        blocks = list(generated.split([update.view.channels for update in updates]))
+        starts = cls._at_starts(updates)
+        if cls._are_direct(updates):
+            angles = cls._angles(updates)
+            run = values_run(angles, **cls._read(updates))
+            weights = generate(angles, run, cls._layers(updates, bases, starts), **cls._sizes(updates))
+            return [weight.to(base.dtype) for weight, base in zip(weights, bases, strict=True)]
+        blocks = list(cls._generate(updates).split([update.view.channels for update in updates]))
         if starts is not None:
             blocks = [block[:, : start.shape[1]] - start for block, start in zip(blocks, starts, strict=True)]
         return [update.weight_of(base, block) for update, base, block in zip(updates, bases, blocks, strict=True)]
 
     def weight_of(self, base: Tensor, generated: Tensor) -> Tensor:
         """Weight from W0 and from values of the circuits less those at the start, (channels, at least `values`)."""
-        return self._combined([self], [base], self.finish(generated), None)[0]
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether values are used as they are generated, in the order of the channel's numbers."""
-        return self.mapping is None and isinstance(self.coordinates, FlatCoordinates)
+        layers = self._layers([self], [base], None)
+        (weight,) = combine(self.finish(generated), layers, **self._sizes([self]))
+        return weight.to(base.dtype)
 
     def finish(self, generated: Tensor) -> Tensor:
         """From values of the circuits to the channel's coordinates, (channels, numbers)."""
@@ -132,28 +132,26 @@ class CircuitUpdate(WeightUpdate):
         return self.coordinates(generated)
 
     @staticmethod
-    def _combined(
-        updates: Sequence[CircuitUpdate], bases: Sequence[Tensor], rows: Tensor, starts: Sequence[Tensor] | None
-    ) -> list[Tensor]:
-        gain = torch.cat([torch.exp(one.log_scale) if one.config.train_angles else one.gain for one in updates])
-        shift = torch.cat([update.shift for update in updates])
-        deviation = torch.cat([update.deviation for update in updates]).to(rows.dtype)
-        weights = combine(
-            rows,
-            scale=deviation * gain.unsqueeze(1),
-            shift=deviation * shift.unsqueeze(1),
-            bases=[update.view.to_rows(base).to(rows.dtype) for update, base in zip(updates, bases, strict=True)],
-            starts=starts,
-        )
-        return [
-            update.view.to_weight(weight).to(base.dtype)
-            for update, base, weight in zip(updates, bases, weights, strict=True)
-        ]
+    def _are_direct(updates: Sequence[CircuitUpdate]) -> bool:
+        """Whether values are used as they are generated, in the order of the channels' numbers."""
+        return all(update.mapping is None and isinstance(update.coordinates, FlatCoordinates) for update in updates)
 
     @staticmethod
-    def _generate(updates: Sequence[CircuitUpdate], *, at_start: bool = False) -> Tensor:
-        """Values of all circuits, (channels of all layers, at least as many as the layer with most needs)."""
-        first = updates[0].config
+    def _layers(updates: Sequence[CircuitUpdate], bases: Sequence[Tensor], starts: Sequence[Tensor] | None) -> Layers:
+        return Layers([update.view for update in updates], [base.to(generation_dtype(base)) for base in bases], starts)
+
+    @staticmethod
+    def _sizes(updates: Sequence[CircuitUpdate]) -> dict[str, Tensor]:
+        """Scales and shifts of all channels, (channels of all layers, 1)."""
+        gain = torch.cat([torch.exp(one.log_scale) if one.config.train_angles else one.gain for one in updates])
+        shift = torch.cat([update.shift for update in updates])
+        # A network may have been turned to half precision after its circuits were made.
+        deviation = torch.cat([update.deviation for update in updates]).to(generation_dtype(gain))
+        return {"scale": deviation * gain.unsqueeze(1), "shift": deviation * shift.unsqueeze(1)}
+
+    @staticmethod
+    def _angles(updates: Sequence[CircuitUpdate], *, at_start: bool = False) -> Tensor:
+        """Angles of all circuits, (channels of all layers, depth, angles per layer), at least float32."""
         angles: list[Tensor] = []
         for update in updates:
             if update.start is None:
@@ -161,14 +159,22 @@ class CircuitUpdate(WeightUpdate):
             else:
                 angles.append(update.start if at_start else update.start + update.angles)
         together = torch.cat(angles)
-        # A network may have been turned to half precision after its circuits were made.
-        together = together.to(torch.promote_types(together.dtype, torch.float32))
-        return values(
-            together,
-            numbers=max(update.coordinates.values for update in updates),
-            readout="probability" if first.readout == "mapped" else first.readout,
-            ansatz=first.ansatz,
-        )
+        return together.to(generation_dtype(together))
+
+    @staticmethod
+    def _read(updates: Sequence[CircuitUpdate]) -> dict[str, Any]:
+        """What is read: at least as many values as the layer with most needs."""
+        config = updates[0].config
+        return {
+            "numbers": max(update.coordinates.values for update in updates),
+            "readout": "probability" if config.readout == "mapped" else config.readout,
+            "ansatz": config.ansatz,
+        }
+
+    @classmethod
+    def _generate(cls, updates: Sequence[CircuitUpdate], *, at_start: bool = False) -> Tensor:
+        """Values of all circuits, (channels of all layers, at least as many as the layer with most needs)."""
+        return values(cls._angles(updates, at_start=at_start), **cls._read(updates))
 
     @classmethod
     def _at_starts(cls, updates: Sequence[CircuitUpdate]) -> list[Tensor] | None:
@@ -176,12 +182,22 @@ class CircuitUpdate(WeightUpdate):
         if updates[0].start is None or updates[0].config.readout == "mapped":
             return None
         if any(update._at_start is None or update._at_start.device != update.angles.device for update in updates):
-            # The same batch as in training, so that at phi = 0 the difference is zero to the last bit.
+            # In the same batch and blocks as in training, so that at phi = 0 the difference is zero to the last bit.
             with torch.inference_mode(mode=False), torch.no_grad():
-                blocks = cls._generate(updates, at_start=True).split([update.view.channels for update in updates])
-                for update, block in zip(updates, blocks, strict=True):
+                for update, block in zip(updates, cls._start_values(updates), strict=True):
                     update._at_start = block[:, : update.coordinates.values].clone()
         return [cast(Tensor, update._at_start) for update in updates]
+
+    @classmethod
+    def _start_values(cls, updates: Sequence[CircuitUpdate]) -> Sequence[Tensor]:
+        if not cls._are_direct(updates):
+            return cls._generate(updates, at_start=True).split([update.view.channels for update in updates])
+        angles = cls._angles(updates, at_start=True)
+        run = values_run(angles, **cls._read(updates))
+        layers = Layers([update.view for update in updates], [angles.new_zeros(one.view.shape) for one in updates])
+        one, zero = angles.new_ones(len(angles), 1), angles.new_zeros(len(angles), 1)
+        weights = generate(angles, run, layers, scale=one, shift=zero)
+        return [update.view.to_rows(weight) for update, weight in zip(updates, weights, strict=True)]
 
     def extra_repr(self) -> str:
         """Shown when the network is printed."""

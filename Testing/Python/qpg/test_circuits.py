@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from HQCSegmentLib import qpg
-from HQCSegmentLib.qpg.engine import simulation
-from HQCSegmentLib.qpg.engine.evolution import evolve
-from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
-from HQCSegmentLib.qpg.engine.operations import operations
+from HQCSegmentLib.qpg.engine import plan as planning
+from HQCSegmentLib.qpg.engine.factors import stages_in_factors
 from HQCSegmentLib.qpg.engine.program import compiled
+from HQCSegmentLib.qpg.engine.run import Run
+from HQCSegmentLib.qpg.engine.simulation import simulate
 from HQCSegmentLib.qpg.readout import qubits_needed, values
 
 ANSATZES = sorted(qpg.ANSATZES)
@@ -112,9 +112,8 @@ def simulated(ansatz: str, angles: torch.Tensor, *, qubits: int, cut: int, max_t
     """Probabilities with as much of the circuit on factors as `max_terms` products allow, the rest on states."""
     program = compiled(ansatz, qubits=qubits, depth=angles.shape[1])
     stages = stages_in_factors(program, cut=cut, max_terms=max_terms)
-    left, right = factors(program, angles, stages=stages, cut=cut, uniform=program.uniform)
-    steps, matrices = operations(program, angles, first=stages)
-    return evolve(left, right, steps=steps, matrices=matrices, measure="squares")
+    plan = planning.Plan(program, "squares", False, cut, stages, rows=2**cut)
+    return simulate(angles, Run(plan, chunk=len(angles)))
 
 
 @pytest.mark.parametrize("ansatz", ANSATZES)
@@ -165,12 +164,12 @@ def test_chunks_change_nothing(ansatz: str, depth: int, readout: str, random_ang
 @pytest.mark.parametrize("ansatz", ANSATZES)
 @pytest.mark.parametrize(("qubits", "depth"), [(8, 2), (12, 3), (13, 4), (14, 8)])
 def test_many_circuits_are_done_in_equal_parts_of_bounded_memory(ansatz: str, qubits: int, depth: int):
-    plan = simulation.plan(ansatz, qubits, depth, "differences", True, 2 ** (qubits - 1))
+    plan = planning.plan(ansatz, qubits, depth, "differences", True, 2 ** (qubits - 1))
     circuits = 2**25 // 2**qubits  # 2**25 amplitudes, more than is small
     states = circuits * 2**qubits * (4 if qpg.ANSATZES[ansatz].is_real else 8)
     at_once = plan.circuits_at_once(circuits, 4)
     kept = 3 if plan.later_stages else 2
-    assert kept * states + at_once * plan.bytes_of_one(4) <= simulation.PEAK_STATES * states + plan.bytes_of_one(4)
+    assert kept * states + at_once * plan.bytes_of_one(4) <= planning.PEAK_STATES * states + plan.bytes_of_one(4)
     assert plan.circuits_at_once(4, 4) == 4
 
 

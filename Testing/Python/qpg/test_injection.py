@@ -267,8 +267,8 @@ def generations(monkeypatch) -> list[int]:
         calls.append(len(angles))
         return original(angles, **settings)
 
-    original = circuits_module.values
-    monkeypatch.setattr(circuits_module, "values", counted)
+    original = circuits_module.values_run
+    monkeypatch.setattr(circuits_module, "values_run", counted)
     return calls
 
 
@@ -372,8 +372,8 @@ def test_circuits_turned_to_half_precision_are_still_simulated_in_float32(networ
         seen.append(angles.dtype)
         return original(angles, **settings)
 
-    original = circuits_module.values
-    monkeypatch.setattr(circuits_module, "values", watched)
+    original = circuits_module.values_run
+    monkeypatch.setattr(circuits_module, "values_run", watched)
     result = network.to(half)(images.to(half))
     assert seen == [torch.float32]
     assert result.dtype == half
