@@ -157,8 +157,9 @@ class Evolution:
 
     @property
     def _at_once(self) -> int:
-        """How many states are worked on at the same time."""
-        return max(1, min(len(self.left), rows_at_once(self.left, numbers=self.size)))
+        """How many states are worked on at the same time; with operations several of each are in use."""
+        copies = 2 if self.steps else 1
+        return max(1, min(len(self.left), rows_at_once(self.left, numbers=copies * self.size)))
 
     def _blocks(self, blocks: Blocks, first: int) -> Iterator[slice]:
         return blocks.blocks(first, first + len(self.left), most=self._at_once)

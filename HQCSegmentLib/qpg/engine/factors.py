@@ -13,12 +13,15 @@ circuit acts on the state vector.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from HQCSegmentLib.qpg.circuits import CNOT, CZ
 from HQCSegmentLib.qpg.engine.matrices import local_matrices, one_qubit_states, product_state
 from HQCSegmentLib.qpg.engine.monomial import branches, crossings
 from HQCSegmentLib.qpg.engine.program import Fixed, Local, Program
@@ -69,7 +72,7 @@ def factors(program: Program, angles: Tensor, *, stages: int, cut: int, uniform:
         if isinstance(stage, Fixed):
             ends = ((left, 0, cut), (right, cut, program.qubits))
             left, right = (
-                _Branching.apply(half, *branches(stage.gates, first, stop, half.device)) for half, first, stop in ends
+                _Branching.apply(half, _fetches(stage.gates, first, stop, half.device)) for half, first, stop in ends
             )
         else:
             matrices = next(turns)
@@ -81,22 +84,49 @@ class _Branching(torch.autograd.Function):
     """(batch, size, terms) -> (batch, size, branches * terms): a half in each of the products."""
 
     @staticmethod
-    def forward(ctx: Any, half: Tensor, index: Tensor, factor: Tensor) -> Tensor:
-        ctx.save_for_backward(index, factor)
-        chosen = half.index_select(1, index.t().flatten()).unflatten(1, (half.shape[1], -1))
-        return (chosen * factor.t().unsqueeze(2).to(half.real.dtype)).flatten(2)
+    def forward(ctx: Any, half: Tensor, fetches: _Fetches) -> Tensor:
+        ctx.fetches = fetches
+        chosen = half.index_select(1, fetches.index).unflatten(1, (half.shape[1], -1))
+        return (chosen * fetches.factor.to(half.real.dtype)).flatten(2)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        index, factor = ctx.saved_tensors
-        branches, size = index.shape
-        # Every branch is a permutation: fetching by its inverse is much faster than adding to where it came from.
-        back = torch.argsort(index, dim=1)
-        places = back * branches + torch.arange(branches, device=back.device).unsqueeze(1)
-        fetched = gradient.unflatten(2, (branches, -1)).flatten(1, 2).index_select(1, places.t().flatten())
-        signs = factor.gather(1, back).t().unsqueeze(2).to(gradient.real.dtype)
-        return (fetched.unflatten(1, (size, branches)) * signs).sum(dim=2), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        fetches = ctx.fetches
+        branches, size, _ = fetches.back_factor.shape
+        by_place = gradient.unflatten(2, (branches, -1)).flatten(1, 2)
+        fetched = by_place.index_select(1, fetches.back).unflatten(1, (branches, size))
+        return (fetched * fetches.back_factor.to(gradient.real.dtype)).sum(dim=1), None
+
+
+@dataclass(frozen=True)
+class _Fetches:
+    """Where each product of a half takes its amplitudes from, and where their gradients are.
+
+    Attributes:
+        index: (size * branches,), of amplitudes of the half.
+        factor: (size, branches, 1), int8.
+        back: (branches * size,), of amplitudes of the products: every branch is a permutation, and fetching by its
+            inverse is much faster than adding to where it came from.
+        back_factor: (branches, size, 1), int8.
+    """
+
+    index: Tensor
+    factor: Tensor
+    back: Tensor
+    back_factor: Tensor
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(mode=False)  # kept, and later used in backward passes
+def _fetches(gates: tuple[CNOT | CZ, ...], first: int, stop: int, device: torch.device) -> _Fetches:
+    """Arguments are those of `branches`."""
+    index, factor = branches(gates, first, stop, device)
+    inverse = torch.argsort(index, dim=1)
+    places = inverse * len(index) + torch.arange(len(index), device=device).unsqueeze(1)
+    return _Fetches(
+        index.t().flatten(), factor.t().unsqueeze(2), places.flatten(), factor.gather(1, inverse).unsqueeze(2)
+    )
 
 
 def _turn(half: Tensor, matrices: list[Tensor]) -> Tensor:
