@@ -168,7 +168,7 @@ def finetune(
         if before:
             log.emit("base", dice=before, mean_dice=round(statistics.fmean(before.values()), 5))
         loop = make_loop(network, plan, config, cases, team, out / "checkpoints", log)
-        with _own_random_numbers(team), reusing_memory():
+        with _computing(team):
             step = loop.run(resume=resume, check=run.check)
         bundle = run.finish(step)
         log.emit("done", bundle="bundle", trainable_numbers=trained, dice=bundle.manifest.training.held_out_dice)
@@ -289,7 +289,7 @@ def measure_speed(
     network, _ = make_network(plan, config, base)
     network.to(team.device)
     loop = make_loop(network, plan, config, cases, team, Path(), EventLog(None))
-    with _own_random_numbers(team), reusing_memory():
+    with _computing(team):
         step_s = budget.seconds_of(loop.step, mean=team.mean)
     check_s = 0.0
     if judged:
@@ -298,9 +298,12 @@ def measure_speed(
     return Speed(step_s, check_s)
 
 
-def _own_random_numbers(team: Team) -> contextlib.AbstractContextManager[None]:
-    """Layers of the network may draw random numbers; the caller's are left alone."""
-    return torch.random.fork_rng(devices=[team.device] if team.device.type == "cuda" else [])
+@contextlib.contextmanager
+def _computing(team: Team) -> Iterator[None]:
+    """Memory is used again, and random numbers that layers may draw are not the caller's."""
+    devices = [team.device] if team.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), reusing_memory():
+        yield
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 
 import torch
@@ -21,16 +20,10 @@ torch.set_num_threads(1)
 import lightning_fabric  # noqa: E402, F401
 import monai.losses  # noqa: E402
 import monai.networks.nets  # noqa: E402, F401
+from ports import free_port  # noqa: E402
 
 import HQCSegmentLib.training  # noqa: E402, F401
 from HQCSegmentLib.cli import main  # noqa: E402
-
-
-def free_port() -> int:
-    """Port of this computer that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def start(words: list[str], *, rank: int, size: int, port: int) -> int:

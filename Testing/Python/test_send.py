@@ -16,6 +16,7 @@ import numpy as np
 import pydicom
 import pytest
 from command_line import run
+from ports import free_port
 
 from HQCSegmentLib.cohort.rtstruct import read_structure_set
 from HQCSegmentLib.imaging import Segmentation
@@ -29,12 +30,6 @@ Results = tuple[Path, Path, Path]
 
 TITLE = "ARCHIVE"
 OWN = "HQCSEGMENT"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @dataclass(frozen=True)

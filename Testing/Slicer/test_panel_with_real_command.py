@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -24,6 +22,7 @@ from PySide6.QtTest import QTest
 
 from HQCSegmentLib.demo.cohort import write_patient
 from HQCSegmentLib.demo.hospital import HOSPITAL_B
+from HQCSegmentLib.evaluation.training_report import read_events
 from HQCSegmentLib.naming import structure_for
 
 pytestmark = pytest.mark.slow
@@ -167,10 +166,6 @@ def is_there(group: int) -> bool:
     return True
 
 
-def events_of(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-
-
 def test_a_training_that_is_cancelled_and_resumed_ends_with_the_same_model(panel, tmp_path):
     """The weights of both runs are the same to the bit."""
     steps = 20
@@ -196,12 +191,12 @@ def test_a_training_that_is_cancelled_and_resumed_ends_with_the_same_model(panel
     assert list((tmp_path / "temporary").iterdir()) == []
     assert not (run / "bundle").exists()
     assert not panel.ui.startButton.enabled
-    done = [event["step"] for event in events_of(run) if event["event"] == "progress"]
+    done = [event["step"] for event in read_events(run / "events.jsonl") if event["event"] == "progress"]
     assert 0 < max(done) < steps
 
     panel.click("resumeButton")
     finished(panel, "fineTune", "Done.")
-    later = [event["step"] for event in events_of(run) if event["event"] == "progress"]
+    later = [event["step"] for event in read_events(run / "events.jsonl") if event["event"] == "progress"]
     assert later == sorted(set(later)), "no step is made twice"
     assert max(later) == steps
     assert panel.parameters.bundleFolder == run / "bundle"

@@ -108,3 +108,12 @@ def test_values_as_at_the_start_leave_the_start_weights_to_the_last_bit() -> Non
         before += len(start)
     found = combine(known, layers, scale=scale, shift=torch.zeros_like(shift))
     assert all(torch.equal(one, base) for one, base in zip(found, layers.bases, strict=True))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_channels_are_seen_without_a_copy_where_they_are_an_axis_of_the_weight(view: ChannelView) -> None:
+    weight = normal(*view.shape)
+    rows = view.by_channel(weight)
+    assert torch.equal(rows.flatten(1), view.to_rows(weight))
+    shares_memory = rows.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr()
+    assert shares_memory == view.is_strided
