@@ -13,9 +13,6 @@ from HQCSegmentLib.normalization import Normalization
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
-DEPTH_FROM_BASE, DEPTH_FROM_SCRATCH = 2, 4
-"""From scratch, where weights have further to go, deeper circuits were better for every seed (Docs/results.md)."""
-
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
@@ -53,13 +50,7 @@ class TrainConfig(BaseModel):
         description="slices that a 2D network sees at once of each image, at the working spacing along S, to label the "
         "middle one (2.5D; default: the base's, or 1; more than 1 imply dims 2)",
     )
-    depth: int | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_DEPTH,
-        description=f"layers of rotations in every circuit (default: {DEPTH_FROM_BASE} from a base, "
-        f"{DEPTH_FROM_SCRATCH} from scratch)",
-    )
+    depth: int = Field(default=2, ge=1, le=MAX_DEPTH, description="layers of rotations in every circuit")
     readout: Readout = Field(default="signed", description="how Born probabilities become values")
     ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
     coordinates: Coordinates = Field(
@@ -139,7 +130,11 @@ class TrainConfig(BaseModel):
         description="learning rate of ordinary weights (default: 0.003 from a base and for lora, 0.001 for full from "
         "scratch, else 0.01; from a base 0.01 where no layers are trained in full)",
     )
-    angle_rate: float = Field(default=2e-2, gt=0, description="learning rate of circuit angles, radians per step")
+    angle_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="learning rate of circuit angles, radians per step (default: 0.02 from a base, 0.04 from scratch)",
+    )
     scale_rate: float = Field(default=1e-2, gt=0, description="learning rate of circuit scales and shifts")
     factor_rate: float = Field(
         default=1e-2, gt=0, description="learning rate of low-rank factors, random maps and the mapped readout"
@@ -215,10 +210,10 @@ class TrainConfig(BaseModel):
             raise ValueError(msg)
         return self
 
-    def qpg(self, *, from_base: bool) -> QPGConfig:
+    def qpg(self) -> QPGConfig:
         """The circuits' part of the settings; which small layers stay classical is for the plan to say."""
         return QPGConfig(
-            depth=self.depth or (DEPTH_FROM_BASE if from_base else DEPTH_FROM_SCRATCH),
+            depth=self.depth,
             readout=self.readout,
             ansatz=self.ansatz,
             coordinates=self.coordinates,

@@ -75,7 +75,7 @@ class Loop:
     log: EventLog
 
     def __post_init__(self) -> None:
-        optimizer = make_optimizer(self.network, self.config, self.plan.learning_rate)
+        optimizer = make_optimizer(self.network, self.config, self.plan)
         self._optimizer = self.team.fabric.setup_optimizers(optimizer)
         self._schedule = schedule_rates(optimizer, self.config.schedule, steps=self.plan.steps)
         self._average = running_average(self.network, self.config.average) if self.config.average else None
@@ -251,14 +251,14 @@ def divide(batch: int, parts: int, *, processes: int) -> list[range]:
     return [range(first, last) for first, last in pairwise(edges)]
 
 
-def make_optimizer(network: nn.Module, config: TrainConfig, learning_rate: float) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, config: TrainConfig, plan: Plan) -> torch.optim.Optimizer:
     """AdamW with groups of their own for angles, scales, factors and ordinary weights."""
     return torch.optim.AdamW(
         qpg.parameter_groups(
             network,
-            angle_rate=config.angle_rate,
+            angle_rate=plan.angle_rate,
             scale_rate=config.scale_rate,
-            classical_rate=learning_rate,
+            classical_rate=plan.learning_rate,
             factor_rate=config.factor_rate,
             angle_decay=config.angle_decay,
             classical_decay=config.weight_decay,

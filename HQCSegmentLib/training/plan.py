@@ -16,6 +16,7 @@ from HQCSegmentLib.imaging import Structure
 from HQCSegmentLib.networks import NetworkSpec, Slices, input_names, specify
 from HQCSegmentLib.planning.structure_names import structure_for
 from HQCSegmentLib.training.config import ClassWeights, TrainConfig
+from HQCSegmentLib.training.rates import choose_angle_rate, choose_learning_rate
 from HQCSegmentLib.training.sizes import check_patch, fit_memory
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
@@ -29,16 +30,6 @@ RARE = 0.0005
 
 STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
 """Usual steps of a run; fewer where they take too long (`training.budget`)."""
-
-LEARNING_RATE = 3e-3
-"""Of ordinary weights in fine-tuning, where layers are trained in full; and of LoRA."""
-
-LEARNING_RATE_OF_FEW = 1e-2
-"""Where only biases and normalisation layers are trained so, and from scratch beside what a method generates: a higher
-one is better then (Docs/results.md)."""
-
-LEARNING_RATE_FROM_SCRATCH = 1e-3
-"""Of all weights."""
 
 CLASSICAL_PART = 0.01
 """Training small layers in full was better from scratch and from a weak base, for every method (Docs/results.md)."""
@@ -57,6 +48,7 @@ class Plan(BaseModel):
     steps: int
     checks: int = Field(default=10, description="how often held-out Dice is measured on the way")
     learning_rate: float = Field(description="of ordinary weights")
+    angle_rate: float = Field(description="of circuit angles, radians per step")
     micro_batches: int = Field(default=1, description="parts of a step's patches, one after the other")
     classical_part: float = Field(default=0.0, description="layers of at most this part of the weights stay classical")
     reasons: tuple[str, ...] = Field(description="why, in words")
@@ -133,6 +125,7 @@ def plan_from_scratch(
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=False),
         learning_rate=choose_learning_rate(config, from_base=False, in_full=classical_part > 0),
+        angle_rate=choose_angle_rate(config, from_base=False),
         micro_batches=sizes.micro_batches,
         classical_part=classical_part,
         reasons=tuple(reasons),
@@ -224,6 +217,7 @@ def plan_from_base(
         class_weights=class_weights,
         steps=config.steps or usual_steps(from_base=True),
         learning_rate=choose_learning_rate(config, from_base=True, in_full=classical_part > 0),
+        angle_rate=choose_angle_rate(config, from_base=True),
         micro_batches=sizes.micro_batches,
         classical_part=classical_part,
         reasons=(
@@ -366,23 +360,6 @@ def in_stored_units(
             )
         channels.append(channel)
     return preparation.model_copy(update={"channels": tuple(channels)}), reasons
-
-
-def choose_learning_rate(config: TrainConfig, *, from_base: bool, in_full: bool) -> float:
-    """Learning rate of ordinary weights: as asked, or what is good for the method.
-
-    Args:
-        config: What was asked for.
-        from_base: Whether the weights fit already.
-        in_full: Whether layers are trained in full beside what the method changes.
-    """
-    if config.learning_rate is not None:
-        return config.learning_rate
-    if config.method == "full" and not from_base:
-        return LEARNING_RATE_FROM_SCRATCH
-    if config.method in ("full", "lora") or (from_base and in_full):
-        return LEARNING_RATE
-    return LEARNING_RATE_OF_FEW
 
 
 def choose_patch(

@@ -32,6 +32,7 @@ def plan_of(preset: str) -> Plan:
         inference=Inference(window=(64, 64, 64)),
         steps=600,
         learning_rate=1e-3,
+        angle_rate=1e-2,
         reasons=(),
     )
 

@@ -1,0 +1,26 @@
+"""Learning rates fit the start and the method, and give way to what was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from HQCSegmentLib.training import TrainConfig
+from HQCSegmentLib.training.rates import choose_angle_rate, choose_learning_rate
+
+
+def test_angles_go_further_from_random_weights_than_from_weights_that_fit():
+    assert choose_angle_rate(TrainConfig(), from_base=False) > choose_angle_rate(TrainConfig(), from_base=True)
+
+
+@pytest.mark.parametrize("from_base", [True, False])
+def test_rates_that_were_asked_for_are_taken(from_base: bool):
+    config = TrainConfig(angle_rate=0.3, learning_rate=0.2)
+    assert choose_angle_rate(config, from_base=from_base) == 0.3
+    assert choose_learning_rate(config, from_base=from_base, in_full=True) == 0.2
+
+
+def test_ordinary_weights_are_changed_gently_where_many_of_them_are_trained():
+    few = choose_learning_rate(TrainConfig(), from_base=True, in_full=False)
+    layers = choose_learning_rate(TrainConfig(), from_base=True, in_full=True)
+    all_from_scratch = choose_learning_rate(TrainConfig(method="full"), from_base=False, in_full=False)
+    assert few > layers > all_from_scratch
