@@ -13,6 +13,9 @@ from HQCSegmentLib.normalization import Normalization
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
+DEPTH_FROM_BASE, DEPTH_FROM_SCRATCH = 2, 4
+"""From scratch, where weights have further to go, deeper circuits were better for every seed (Docs/results.md)."""
+
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
 
@@ -50,7 +53,13 @@ class TrainConfig(BaseModel):
         description="slices that a 2D network sees at once of each image, at the working spacing along S, to label the "
         "middle one (2.5D; default: the base's, or 1; more than 1 imply dims 2)",
     )
-    depth: int = Field(default=2, ge=1, le=MAX_DEPTH, description="layers of rotations in every circuit")
+    depth: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_DEPTH,
+        description=f"layers of rotations in every circuit (default: {DEPTH_FROM_BASE} from a base, "
+        f"{DEPTH_FROM_SCRATCH} from scratch)",
+    )
     readout: Readout = Field(default="signed", description="how Born probabilities become values")
     ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
     coordinates: Coordinates = Field(
@@ -210,10 +219,10 @@ class TrainConfig(BaseModel):
             raise ValueError(msg)
         return self
 
-    def qpg(self) -> QPGConfig:
+    def qpg(self, *, from_base: bool) -> QPGConfig:
         """The circuits' part of the settings; which small layers stay classical is for the plan to say."""
         return QPGConfig(
-            depth=self.depth,
+            depth=self.depth or (DEPTH_FROM_BASE if from_base else DEPTH_FROM_SCRATCH),
             readout=self.readout,
             ansatz=self.ansatz,
             coordinates=self.coordinates,

@@ -29,7 +29,7 @@ def make_network(plan: Plan, config: TrainConfig, base: Bundle | None) -> tuple[
     if config.method == "full":
         return network, None
     try:
-        circuits = replace(config.qpg(), classical_part=plan.classical_part)
+        circuits = replace(config.qpg(from_base=base is not None), classical_part=plan.classical_part)
         method = qpg.method_config(config.method, like=circuits, network=network)
         if isinstance(method, qpg.LoRAConfig) and config.rank is not None:
             method = replace(method, rank=config.rank)

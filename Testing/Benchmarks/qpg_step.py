@@ -4,7 +4,7 @@
                                           [--settings default,coordinates=singular,depth=4] [--device cuda]
 
 A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits with the default
-settings, or others (`depth=4:readout=probability`, names as of `hqcsegment train`), and classical
+settings of a run from a base, or others (`depth=4:readout=probability`, names as of `hqcsegment train`), and classical
 training take turns in one process with the same threads; medians after one step each to warm up. Small layers are
 trained in full, as in training, or with `--classical-part 0` not. Freed memory is used again, as in training, or with
 `--fresh-memory` taken anew from the system, as PyTorch does it by itself. Goals: at most 5 % more than classical
@@ -79,7 +79,7 @@ TASKS = {
 def circuits_of(words: str, classical_part: float) -> qpg.QPGConfig:
     """Circuits with settings as they are written on the command line, `name=value:...`, or `default`."""
     settings = {} if words == "default" else dict(setting.split("=", 1) for setting in words.split(":"))
-    return replace(make(TrainConfig, settings).qpg(), classical_part=classical_part)
+    return replace(make(TrainConfig, settings).qpg(from_base=True), classical_part=classical_part)
 
 
 def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Callable[[], None], int]:
