@@ -7,9 +7,13 @@ loads what it needs when it is first used.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# Read by PyTorch when it is loaded: what Apple's MPS lacks is computed on the CPU, with a warning, instead of failing.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 _PUBLIC = {
     "Bundle": "HQCSegmentLib.bundle",

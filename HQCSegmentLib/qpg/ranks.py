@@ -34,10 +34,11 @@ def matrix_ranks(matrix: Tensor) -> Ranks:
     """Ranks of a matrix.
 
     Args:
-        matrix: (rows, columns), float32 or float64.
+        matrix: (rows, columns), float32 or float64, on any device; decomposed on the CPU, as Apple's MPS cannot, or
+            with an error (https://github.com/pytorch/pytorch/issues/196112).
     """
     full = min(matrix.shape)
-    singular = torch.linalg.svdvals(matrix.detach())
+    singular = torch.linalg.svdvals(matrix.detach().cpu())
     largest = singular[0]
     if not largest > 0:
         return Ranks(0, 0.0, 0.0, full)
@@ -62,10 +63,9 @@ def update_ranks(network: nn.Module) -> dict[str, Ranks]:
     ranks = {}
     for name, layer in injected_layers(network):
         base = start_weight(layer)
-        update = cast(Tensor, layer.weight).double() - base.double()
         # The weights are rounded to their own precision, so the update's small singular values are rounding errors
-        # below that: its rank is counted in that precision.
-        ranks[name] = matrix_ranks(
-            ChannelView.of(layer).to_rows(update).to(torch.promote_types(base.dtype, torch.float32))
-        )
+        # below that: its rank is counted in that precision, but for half precision.
+        precision = torch.promote_types(base.dtype, torch.float32)
+        update = cast(Tensor, layer.weight).to(precision) - base.to(precision)
+        ranks[name] = matrix_ranks(ChannelView.of(layer).to_rows(update))
     return ranks

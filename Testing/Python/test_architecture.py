@@ -163,7 +163,7 @@ def test_segment_of_inference_is_the_function_whatever_was_imported_before():
 
 SCRIPTS = sorted(
     path
-    for place in ("Testing/Benchmarks", "Testing/Cuda", "Testing/Robustness", "Utilities")
+    for place in ("Testing/Apple", "Testing/Benchmarks", "Testing/Cuda", "Testing/Robustness", "Utilities")
     for path in (ROOT / place).rglob("*.py")
 )
 

@@ -27,10 +27,12 @@ class SingularCoordinates(WeightCoordinates):
 
         Args:
             rows: W0, (channels, numbers), float32 or float64; only zeros give no directions: all are then equal.
+                Decomposed on the CPU: Apple's MPS cannot, or with an error
+                (https://github.com/pytorch/pytorch/issues/196112).
             power: Directions are scaled by this power of their singular values.
         """
         super().__init__()
-        _, singular, directions = torch.linalg.svd(rows.detach(), full_matrices=False)
+        _, singular, directions = torch.linalg.svd(rows.detach().cpu(), full_matrices=False)
         self.values = len(singular)
         # A decomposition leaves signs open: the largest number of every direction is made positive.
         largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
@@ -38,7 +40,7 @@ class SingularCoordinates(WeightCoordinates):
         scales = singular**power if singular.any() else torch.ones_like(singular)
         norm = rows.shape[1] ** 0.5 / torch.linalg.vector_norm(scales)
         # Kept in the state_dict: a decomposition made anew elsewhere may mix directions of equal singular values.
-        self.register_buffer("basis", directions * (scales * norm).unsqueeze(1))
+        self.register_buffer("basis", (directions * (scales * norm).unsqueeze(1)).to(rows.device))
 
     def forward(self, values: Tensor) -> Tensor:
         """Combine the directions: (channels, at least `values`) -> (channels, numbers)."""
