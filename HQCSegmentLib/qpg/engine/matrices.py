@@ -20,14 +20,14 @@ from HQCSegmentLib.qpg.engine.program import Local
 
 @lru_cache(maxsize=512)
 @torch.inference_mode(mode=False)  # kept, and later saved for backward passes
-def _places(gates: tuple[RY | RZ | U3 | CU3, ...], width: int, device: torch.device) -> Tensor:
+def angle_places(gates: tuple[RY | RZ | U3 | CU3, ...], width: int, device: torch.device) -> Tensor:
     """Where the first angles of gates are in the flattened table of angles."""
     return torch.tensor([gate.layer * width + gate.index for gate in gates], device=device)
 
 
 def angles_of(gates: Sequence[RY | RZ | U3 | CU3], angles: Tensor, *, offset: int = 0) -> Tensor:
     """The first (or by `offset` a further) angle of each gate, (batch, gates)."""
-    return angles.flatten(1).index_select(1, _places(tuple(gates), angles.shape[2], angles.device) + offset)
+    return angles.flatten(1).index_select(1, angle_places(tuple(gates), angles.shape[2], angles.device) + offset)
 
 
 def one_qubit_states(stage: Local, angles: Tensor, *, uniform: bool) -> Tensor:

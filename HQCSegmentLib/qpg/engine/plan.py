@@ -84,15 +84,16 @@ class Plan:
         return len(self.program.stages) - self.stages
 
     def bytes_of_one(self, itemsize: int) -> int:
-        """What autograd keeps of one circuit's factors and matrices (measured), for angles of this itemsize."""
+        """What one circuit's factors and matrices take with their gradients (measured), for angles of this itemsize."""
         qubits, cut = self.program.qubits, self.cut
-        crossed = [stage for stage in self.program.stages[: self.stages] if isinstance(stage, Fixed)]
-        terms = 2 ** sum(crossings(stage.gates, cut) for stage in crossed)
-        halves = 18 * terms * (2**cut + 2 ** (qubits - cut))
-        matrices = 0
+        done = self.program.stages[: self.stages]
+        terms = 2 ** sum(crossings(stage.gates, cut) for stage in done if isinstance(stage, Fixed))
+        halves = (12 if self.program.is_real else 18) * terms * (2**cut + 2 ** (qubits - cut))
+        turns = sum(isinstance(stage, Local) for stage in done[1:])
+        matrices = 2 * turns * sum(_entries(half) for half in (cut, qubits - cut))
         for stage in self.program.stages[self.stages :]:
             if isinstance(stage, Local):
-                matrices += 6 * sum(4 ** (part.stop - part.start) for part in chunks(qubits))
+                matrices += 6 * _entries(qubits)
             elif isinstance(stage, Controlled):
                 matrices += 9 * len(stage.gates) * 4**WINDOW_WIDTH
         return (halves + matrices) * itemsize * (1 if self.program.is_real else 2)
@@ -104,6 +105,11 @@ class Plan:
         allowed = max((PEAK_STATES - (3 if self.later_stages else 2)) * states, small)
         parts = -(-circuits * self.bytes_of_one(itemsize) // allowed)
         return max(1, -(-circuits // max(1, parts)))
+
+
+def _entries(qubits: int) -> int:
+    """Of the matrices that turn so many qubits."""
+    return sum(4 ** (part.stop - part.start) for part in chunks(qubits))
 
 
 @lru_cache(maxsize=256)
