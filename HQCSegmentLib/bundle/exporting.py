@@ -61,7 +61,10 @@ def _to_torchscript(network: nn.Module, example: Tensor, path: Path) -> None:
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing warns of checks of sizes in the network, which hold for windows of this size.
         warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.trace(SimplyCalled(network).eval(), example), str(path))
+        traced = torch.jit.trace(SimplyCalled(network).eval(), example)
+    # Through a stream: PyTorch makes an archive's inner name of a path, and of one without an extension none.
+    with path.open("wb") as stream:
+        torch.jit.save(traced, stream)
 
 
 def _to_onnx(network: nn.Module, example: Tensor, path: Path) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from HQCSegmentLib.errors import InputError
+from HQCSegmentLib.networks.strides import kernels_for, strides_for
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +23,9 @@ Preset = Literal["small", "medium", "large"]
 
 FIXED_DIVISORS = {"unetpp": 16, "swinunetr": 32}
 """Networks whose depth does not follow from their arguments."""
+
+STRIDED = ("unet", "attentionunet", "dynunet")
+"""Networks that can halve axes differently often."""
 
 PRESETS: tuple[Preset, ...] = ("small", "medium", "large")
 
@@ -141,20 +146,37 @@ class NetworkSpec(BaseModel):
             return self.build()
 
     @property
-    def divisor(self) -> int:
-        """Every side of a patch must be a multiple of this many voxels."""
+    def divisors(self) -> tuple[int, ...]:
+        """Sides of a patch must be multiples of so many voxels, along each axis."""
         if self.name in FIXED_DIVISORS:
-            return FIXED_DIVISORS[self.name]
+            return (FIXED_DIVISORS[self.name],) * self.dims
         if self.name == "segresnet":
             blocks = self.arguments.get("blocks_down", [1, 2, 2, 4])
-            return int(2 ** (len(blocks) - 1)) if isinstance(blocks, list) else 8
+            return (int(2 ** (len(blocks) - 1)) if isinstance(blocks, list) else 8,) * self.dims
         strides: Any = self.arguments.get("strides")
-        # A stride may be given for each axis; the largest counts.
-        return math.prod(max(step) if isinstance(step, list) else step for step in strides or [])
+        # A stride may be given for each axis.
+        by_axis = [step if isinstance(step, list) else [step] * self.dims for step in strides or []]
+        return tuple(math.prod(steps) for steps in zip(*by_axis, strict=True)) or (1,) * self.dims
 
 
-def specify(name: str, *, dims: int, preset: str, in_channels: int, out_channels: int) -> NetworkSpec:
+def specify(
+    name: str,
+    *,
+    dims: int,
+    preset: str,
+    in_channels: int,
+    out_channels: int,
+    spacing: Sequence[float] | None = None,
+) -> NetworkSpec:
     """Specification of a network of the catalogue in one of its sizes.
+
+    Args:
+        name: Key of `NETWORKS`.
+        dims: 2 or 3.
+        preset: Its size.
+        in_channels: Images per case, times slices of each in 2.5D.
+        out_channels: Structures and background.
+        spacing: Of the images, in mm along R, A, S: a U-Net halves long axes less often. None: all alike.
 
     Raises:
         InputError: for an unknown network, size or number of dimensions.
@@ -169,10 +191,26 @@ def specify(name: str, *, dims: int, preset: str, in_channels: int, out_channels
     if dims not in (2, 3):
         msg = f"dims must be 2 (slices) or 3 (volumes), got {dims!r}."
         raise InputError(msg)
+    arguments = dict(sizes[preset])
+    if spacing is not None and name in STRIDED:
+        arguments |= _strided(name, arguments, strides_for(spacing[:dims], levels=arguments["strides"].count(2)))
     return NetworkSpec(
         name=name,  # type: ignore[arg-type]
         dims=dims,  # type: ignore[arg-type]
         in_channels=in_channels,
         out_channels=out_channels,
-        arguments=dict(sizes[preset]),
+        arguments=arguments,
     )
+
+
+def _strided(name: str, arguments: dict[str, Any], strides: list[list[int]]) -> dict[str, Any]:
+    """Arguments of a U-Net in place of the usual ones; none where all axes are halved alike."""
+    if all(step == 2 for level in strides for step in level):
+        return {}
+    if name != "dynunet":
+        return {"strides": strides}
+    return {
+        "kernel_size": kernels_for(strides),
+        "strides": [[1] * len(strides[0]), *strides],
+        "upsample_kernel_size": strides,
+    }

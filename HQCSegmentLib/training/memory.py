@@ -52,8 +52,8 @@ class Footprint:
 
 def footprint(spec: NetworkSpec) -> Footprint:
     """Build a network and count what a step on a small patch keeps."""
-    side = 2 * spec.divisor
-    shape = (1, spec.in_channels, *[side] * spec.dims)
+    patch = [2 * divisor for divisor in spec.divisors]
+    shape = (1, spec.in_channels, *patch)
     network = spec.build_seeded(0)
     own = {parameter.data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
@@ -74,7 +74,7 @@ def footprint(spec: NetworkSpec) -> Footprint:
         total = sum(kept.values())
     del loss
     weights = sum(parameter.numel() for parameter in network.parameters())
-    return Footprint(weights, total / side**spec.dims)
+    return Footprint(weights, total / math.prod(patch))
 
 
 def bytes_of_device(device: torch.device) -> float | None:

@@ -96,6 +96,7 @@ def plan_from_scratch(
         preset=config.preset or "small",
         in_channels=len(measured.channels) * slices,
         out_channels=len(structures) + 1,
+        spacing=preprocessing.spacing,
     )
     reasons = [
         dims_reason,
@@ -103,6 +104,7 @@ def plan_from_scratch(
         + (
             "as asked" if config.network and config.preset else "fits a laptop; ask for another with network and preset"
         ),
+        *_why_strides(network, preprocessing.spacing),
         spacing_reason,
         *(
             f"normalization {how.normalization} of {how.name}: "
@@ -131,6 +133,15 @@ def plan_from_scratch(
         reasons=tuple(reasons),
         warnings=sizes.warnings,
     )
+
+
+def _why_strides(network: NetworkSpec, spacing: tuple[float, float, float]) -> list[str]:
+    usual = max(network.divisors)
+    return [
+        f"made {divisor} times coarser along {axis} and not {usual} times, since voxels are {length:g} mm long there"
+        for axis, divisor, length in zip("RAS", network.divisors, spacing, strict=False)
+        if divisor < usual
+    ]
 
 
 def _why_normalization(seen: Intensities) -> str:
@@ -368,17 +379,22 @@ def choose_patch(
     """Patch and the reason for it: the median image, in multiples of the network's divisor, within PATCH_VOXELS."""
     if config.patch is not None:
         return check_patch(config.patch, network), f"patch {config.patch}: as asked"
-    divisor = network.divisor
+    divisors = network.divisors
     sides = [
         max(1, extent / spacing) for extent, spacing in zip(measured.median_extent, preprocessing.spacing, strict=True)
     ][: network.dims]
     budget = PATCH_VOXELS[network.dims]
+
+    def fitting() -> tuple[int, ...]:
+        return tuple(math.ceil(side / divisor) * divisor for side, divisor in zip(sides, divisors, strict=True))
+
     # Shrink the longest side first: it has most to spare.
-    while math.prod(math.ceil(side / divisor) * divisor for side in sides) > budget:
+    while math.prod(fitting()) > budget:
         longest = max(range(len(sides)), key=lambda axis: sides[axis])
-        sides[longest] -= divisor
-    window = tuple(math.ceil(side / divisor) * divisor for side in sides)
-    if max(window) <= divisor:
+        sides[longest] -= divisors[longest]
+    window = fitting()
+    if all(side <= divisor for side, divisor in zip(window, divisors, strict=True)):
         # Normalisation needs more than one voxel at the network's deepest level.
-        window = (2 * divisor, *window[1:])
-    return window, f"patch {window}: the median image in multiples of {divisor}, at most {budget} voxels"
+        window = (2 * divisors[0], *window[1:])
+    multiples = divisors[0] if len(set(divisors)) == 1 else divisors
+    return window, f"patch {window}: the median image in multiples of {multiples}, at most {budget} voxels"

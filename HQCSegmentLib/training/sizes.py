@@ -79,10 +79,13 @@ def smaller_patches(patch: tuple[int, ...], network: NetworkSpec) -> Iterator[tu
 
 def smaller_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...] | None:
     """The patch with its longest sides halved, or None if it cannot be smaller."""
-    divisor, longest = network.divisor, max(patch)
-    if longest // 2 <= divisor:
+    longest = max(patch)
+    if any(side == longest and side // 2 <= divisor for side, divisor in zip(patch, network.divisors, strict=True)):
         return None
-    halved = [side if side < longest else math.ceil(side / 2 / divisor) * divisor for side in patch]
+    halved = [
+        side if side < longest else math.ceil(side / 2 / divisor) * divisor
+        for side, divisor in zip(patch, network.divisors, strict=True)
+    ]
     return check_patch(tuple(halved), network)
 
 
@@ -96,16 +99,19 @@ def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]
     if len(patch) != network.dims:
         msg = f"patch {asked} has {len(patch)} number(s), but a {network.dims}D network needs {network.dims}."
         raise InputError(msg)
-    if any(side < 1 or side % network.divisor for side in patch):
-        nearest = ",".join(str(max(1, round(side / network.divisor)) * network.divisor) for side in patch)
+    divisors = network.divisors
+    if any(side < 1 or side % divisor for side, divisor in zip(patch, divisors, strict=True)):
+        nearest = ",".join(
+            str(max(1, round(side / divisor)) * divisor) for side, divisor in zip(patch, divisors, strict=True)
+        )
+        multiple = divisors[0] if len(set(divisors)) == 1 else ",".join(map(str, divisors))
         msg = (
-            f"patch {asked} does not fit {network.name}: every side must be a multiple of {network.divisor}, such as "
+            f"patch {asked} does not fit {network.name}: every side must be a multiple of {multiple}, such as "
             f"{nearest}."
         )
         raise InputError(msg)
-    if max(patch) <= network.divisor:
-        msg = (
-            f"patch {patch} is too small: one side must have at least {2 * network.divisor} voxels for {network.name}."
-        )
+    if all(side <= divisor for side, divisor in zip(patch, divisors, strict=True)):
+        needed = min(2 * divisor for divisor in divisors)
+        msg = f"patch {patch} is too small: one side must have at least {needed} voxels for {network.name}."
         raise InputError(msg)
     return patch

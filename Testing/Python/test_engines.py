@@ -19,7 +19,7 @@ from HQCSegmentLib.networks import NETWORKS, logits, specify
 def test_scores_are_those_of_pytorch_up_to_rounding(name: str, dims: int, engine):
     spec = specify(name, dims=dims, preset="small", in_channels=2, out_channels=4)
     network = spec.build_seeded(0).eval()
-    side = max(16, spec.divisor)
+    side = max(16, *spec.divisors)
     window = (2 * side, side, side)[:dims]
     windows = torch.randn((3, 2, *window), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

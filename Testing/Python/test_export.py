@@ -74,13 +74,14 @@ def test_monai_runs_the_bundle_and_contours_the_same(ct_model: hqc.Bundle, tmp_p
 
 
 @pytest.mark.slow
-def test_torchscript_computes_the_same(ct_model: hqc.Bundle, tmp_path: Path):
-    run("export", ct_model.path, "--to", "torchscript", "--out", tmp_path / "model.ts")
+@pytest.mark.parametrize("name", ["network.ts", "network"])
+def test_torchscript_computes_the_same(name: str, ct_model: hqc.Bundle, tmp_path: Path):
+    run("export", ct_model.path, "--to", "torchscript", "--out", tmp_path / name)
     images = torch.randn(1, 1, 32, 32, 32)
     with torch.inference_mode():
-        found, expected = torch.jit.load(tmp_path / "model.ts")(images), logits(ct_model.build(), images)
+        found, expected = torch.jit.load(tmp_path / name)(images), logits(ct_model.build(), images)
     torch.testing.assert_close(found, expected)
-    about = json.loads((tmp_path / "model.ts.json").read_text())
+    about = json.loads((tmp_path / f"{name}.json").read_text())
     assert "Research use only" in about["notice"]
     assert [one["name"] for one in about["labels"]] == ["Body", "Bone"]
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from HQCSegmentLib.cohort import Fingerprint, LabelledCase, fingerprint
+from HQCSegmentLib.errors import InputError
 from HQCSegmentLib.imaging import Image
-from HQCSegmentLib.networks import specify
+from HQCSegmentLib.networks import logits, specify
 from HQCSegmentLib.training import TrainConfig, memory
 from HQCSegmentLib.training.plan import Plan, choose_class_weights, plan_from_scratch
 
@@ -36,6 +38,52 @@ def test_far_coarser_slices_are_worked_on_at_the_spacing_of_the_finer_images():
     cohort = measured((1, 1, 2), (1, 1, 5), (1, 1, 5))
     assert cohort.spacing() == pytest.approx((1, 1, 2.6))
     assert measured((1, 1, 2), (1, 1, 2.5), (1, 1, 2.5)).spacing() == (1, 1, 2.5)
+
+
+class TestThickSlices:
+    """Long axes are halved only when the others have caught up, as nnU-Net does."""
+
+    @pytest.mark.parametrize(
+        ("spacing", "divisors"),
+        [
+            ((1, 1, 1), (8, 8, 8)),
+            ((1, 1, 1.9), (8, 8, 8)),
+            ((1, 1, 3), (8, 8, 4)),
+            ((1, 1, 4), (8, 8, 2)),
+            ((5, 1, 1), (2, 8, 8)),
+        ],
+    )
+    @pytest.mark.parametrize("network", ["unet", "attentionunet", "dynunet"])
+    def test_how_often_axes_are_halved_follows_from_the_spacing(self, network, spacing, divisors):
+        assert (
+            specify(network, dims=3, preset="small", in_channels=1, out_channels=2, spacing=spacing).divisors
+            == divisors
+        )
+
+    @pytest.mark.parametrize("network", ["unet", "attentionunet", "dynunet"])
+    def test_such_networks_take_patches_of_few_slices(self, network: str):
+        spec = specify(network, dims=3, preset="small", in_channels=1, out_channels=2, spacing=(1, 1, 4))
+        built = type(spec).model_validate_json(spec.model_dump_json()).build().eval()
+        assert logits(built, torch.zeros(1, 1, 24, 16, 6)).shape == (1, 2, 24, 16, 6)
+
+    def test_where_voxels_are_alike_networks_are_the_usual_ones(self):
+        usual = specify("unet", dims=3, preset="small", in_channels=1, out_channels=2)
+        assert specify("unet", dims=3, preset="small", in_channels=1, out_channels=2, spacing=(1, 1, 1.9)) == usual
+
+    def test_the_plan_chooses_them_and_says_so(self):
+        plan = plan_from_scratch(TrainConfig(device="cpu"), measured((1, 1, 4), shape=(40, 40, 10)), {1: "GTV"})
+        assert plan.network.dims == 3
+        assert plan.inference.window == (40, 40, 10)
+        assert "made 2 times coarser along S and not 8 times, since voxels are 4 mm long there" in plan.reasons
+
+    def test_patches_are_checked_along_each_axis(self):
+        thick = measured((1, 1, 4), shape=(40, 40, 10))
+        plan = plan_from_scratch(TrainConfig(device="cpu", patch=(32, 32, 6)), thick, {1: "GTV"})
+        assert plan.inference.window == (32, 32, 6)
+        with pytest.raises(InputError, match=r"multiple of 8,8,2, such as 32,32,6"):
+            plan_from_scratch(TrainConfig(device="cpu", patch=(32, 33, 6)), thick, {1: "GTV"})
+        with pytest.raises(InputError, match="at least 4 voxels"):
+            plan_from_scratch(TrainConfig(device="cpu", patch=(8, 8, 2)), thick, {1: "GTV"})
 
 
 class TestMemory:

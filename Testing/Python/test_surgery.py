@@ -18,7 +18,7 @@ NAMES = ["Liver", "Spleen", "Heart"]
 def built(name: str, *, dims: int = 2) -> tuple[nn.Module, NetworkSpec, torch.Tensor]:
     """A network of three structures, its specification, and images for it."""
     spec = specify(name, dims=dims, preset="small", in_channels=2, out_channels=4)
-    side = 2 * spec.divisor
+    side = 2 * max(spec.divisors)
     images = torch.randn((1, 2, *[side] * dims), generator=torch.Generator().manual_seed(0))
     return spec.build_seeded(1).eval(), spec, images
 

@@ -161,7 +161,7 @@ def test_structures_that_only_the_base_knows_stay_in_the_model(tiny_run: Path, t
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_trains_and_segments(tiny_cohort: Path, tmp_path, tiny, network: str, dims: int):
-    side = 2 * specify(network, dims=dims, preset="small", in_channels=1, out_channels=3).divisor
+    side = 2 * specify(network, dims=dims, preset="small", in_channels=1, out_channels=3).divisors[0]
     patch = (max(16, side), *[max(16, side // 2)] * (dims - 1))
     bundle = train(tiny_cohort, tmp_path / "run", tiny, network=network, dims=dims, patch=patch, steps=2)
     image, _ = tiny.tiny_patient(9)
