@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 FAR_APART = 2.0
-"""An axis with voxels so many times as long as the shortest is not halved, as in nnU-Net (Isensee et al. 2021,
-Nature Methods 18, supplementary note 2)."""
+"""An axis with voxels so many times as long as the shortest is not halved, as in nnU-Net (Isensee et al. 2021)."""
 
 
 def strides_for(spacing: Sequence[float], *, levels: int) -> list[list[int]]:
