@@ -24,9 +24,6 @@ Preset = Literal["small", "medium", "large"]
 FIXED_DIVISORS = {"unetpp": 16, "swinunetr": 32}
 """Networks whose depth does not follow from their arguments."""
 
-STRIDED = ("unet", "attentionunet", "dynunet")
-"""Networks that can halve axes differently often."""
-
 PRESETS: tuple[Preset, ...] = ("small", "medium", "large")
 
 
@@ -192,7 +189,8 @@ def specify(
         msg = f"dims must be 2 (slices) or 3 (volumes), got {dims!r}."
         raise InputError(msg)
     arguments = dict(sizes[preset])
-    if spacing is not None and name in STRIDED:
+    # The other networks halve all axes alike.
+    if spacing is not None and "strides" in arguments:
         arguments |= _strided(name, arguments, strides_for(spacing[:dims], levels=arguments["strides"].count(2)))
     return NetworkSpec(
         name=name,  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from HQCSegmentLib.networks import NetworkSpec, Slices, input_names, specify
 from HQCSegmentLib.planning.structure_names import structure_for
 from HQCSegmentLib.training.config import ClassWeights, TrainConfig
 from HQCSegmentLib.training.rates import choose_angle_rate, choose_learning_rate
-from HQCSegmentLib.training.sizes import check_patch, fit_memory
+from HQCSegmentLib.training.sizes import check_patch, fit_memory, multiples
 
 PATCH_VOXELS = {2: 256 * 256, 3: 96**3}
 """Largest patch: fits a laptop's memory with every network of the catalogue."""
@@ -396,5 +396,4 @@ def choose_patch(
     if all(side <= divisor for side, divisor in zip(window, divisors, strict=True)):
         # Normalisation needs more than one voxel at the network's deepest level.
         window = (2 * divisors[0], *window[1:])
-    multiples = divisors[0] if len(set(divisors)) == 1 else divisors
-    return window, f"patch {window}: the median image in multiples of {multiples}, at most {budget} voxels"
+    return window, f"patch {window}: the median image in multiples of {multiples(network)}, at most {budget} voxels"

@@ -89,6 +89,12 @@ def smaller_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ..
     return check_patch(tuple(halved), network)
 
 
+def multiples(network: NetworkSpec) -> str:
+    """What sides of a patch must be multiples of, in words: one number where it is the same for all."""
+    divisors = network.divisors
+    return str(divisors[0]) if len(set(divisors)) == 1 else ",".join(map(str, divisors))
+
+
 def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]:
     """The patch, if the network can take it.
 
@@ -104,10 +110,9 @@ def check_patch(patch: tuple[int, ...], network: NetworkSpec) -> tuple[int, ...]
         nearest = ",".join(
             str(max(1, round(side / divisor)) * divisor) for side, divisor in zip(patch, divisors, strict=True)
         )
-        multiple = divisors[0] if len(set(divisors)) == 1 else ",".join(map(str, divisors))
         msg = (
-            f"patch {asked} does not fit {network.name}: every side must be a multiple of {multiple}, such as "
-            f"{nearest}."
+            f"patch {asked} does not fit {network.name}: every side must be a multiple of {multiples(network)}, "
+            f"such as {nearest}."
         )
         raise InputError(msg)
     if all(side <= divisor for side, divisor in zip(patch, divisors, strict=True)):

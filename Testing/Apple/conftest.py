@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from apple_stand_in import apple_device
-from tiny import SETTINGS, write_tiny_cohort
-
-import HQCSegmentLib as hqc
+from tiny import train_all_weights, write_tiny_cohort
 
 
 @pytest.fixture
@@ -30,6 +28,5 @@ def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_cohort: Path) -> Path:
     """Folder of a model that knows these patients, trained on the CPU."""
     out = tmp_path_factory.mktemp("tiny-run") / "run"
-    config = hqc.TrainConfig(method="full", steps=60, learning_rate=5e-3, held_out=1, **SETTINGS)
-    hqc.finetune(hqc.Cohort.open(tiny_cohort), config=config, out=out)
+    train_all_weights(tiny_cohort, out)
     return out / "bundle"

@@ -133,11 +133,8 @@ def tiny_cohort(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType) -> P
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType, tiny_cohort: Path) -> Path:
     """Folder of a finished run: all weights trained from scratch, one patient held out."""
-    import HQCSegmentLib as hqc
-
     out = tmp_path_factory.mktemp("tiny-run") / "run"
-    config = hqc.TrainConfig(method="full", steps=60, learning_rate=5e-3, held_out=1, **tiny.SETTINGS)
-    hqc.finetune(hqc.Cohort.open(tiny_cohort), config=config, out=out)
+    tiny.train_all_weights(tiny_cohort, out)
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import HQCSegmentLib as hqc
 from HQCSegmentLib.bundle import Bundle
 from HQCSegmentLib.cohort import Fingerprint
 from HQCSegmentLib.imaging import write_array
@@ -35,14 +36,27 @@ def tiny_patient(seed: int, *, intensities: tuple[float, ...] = INTENSITIES) -> 
     return image.astype(np.float32), label
 
 
-def write_tiny_cohort(folder: Path, *, patients: int = 4, intensities: tuple[float, ...] = INTENSITIES) -> Path:
+def write_tiny_cohort(
+    folder: Path,
+    *,
+    patients: int = 4,
+    intensities: tuple[float, ...] = INTENSITIES,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 2.0),
+) -> Path:
     """images/, labels/ and labels.json."""
+    affine = np.diag([*spacing, 1.0])
     for seed in range(patients):
         image, label = tiny_patient(seed, intensities=intensities)
-        write_array(folder / "images" / f"patient{seed}.nii.gz", image, np.diag([1.0, 1.0, 2.0, 1.0]))
-        write_array(folder / "labels" / f"patient{seed}.nii.gz", label, np.diag([1.0, 1.0, 2.0, 1.0]))
+        write_array(folder / "images" / f"patient{seed}.nii.gz", image, affine)
+        write_array(folder / "labels" / f"patient{seed}.nii.gz", label, affine)
     (folder / "labels.json").write_text(json.dumps(NAMES))
     return folder
+
+
+def train_all_weights(cohort: Path, out: Path) -> Bundle:
+    """A run that learns these patients: all weights from scratch, one patient held out."""
+    config = hqc.TrainConfig(method="full", steps=60, learning_rate=5e-3, held_out=1, **SETTINGS)
+    return hqc.finetune(hqc.Cohort.open(cohort), config=config, out=out)
 
 
 def write_threshold_bundle(
