@@ -73,6 +73,7 @@ def segment(
         slices=manifest.inference.slices,
         overlap=min(FAST_OVERLAP, usual) if config.quality == "fast" else usual,
         window_batch=members.windows_at_a_time(manifest.inference.window, manifest.network.in_channels),
+        device=members.device,
         within=body_box(image, manifest.fingerprint.channels[0], spacing=manifest.preprocessing.spacing),
         expected=expected,
         leads=leads,
@@ -133,6 +134,7 @@ def winning_outputs(
             slices=slices,
             overlap=overlap,
             window_batch=scorer.windows_at_a_time(window, len(prepared.array) * slices),
+            device=scorer.device,
             within=within,
             expected=expected,
             on_progress=on_progress,
@@ -150,12 +152,13 @@ def winners(
     slices: int = 1,
     overlap: float,
     window_batch: int = 1,
+    device: torch.device | None = None,
     within: Box | None = None,
     expected: ExpectedDice | None = None,
     leads: npt.NDArray[np.float16] | None = None,
     on_progress: Progress | None = None,
 ) -> LabelMap:
-    """As `winning_outputs`, with any scorer; `leads` as `restore_planes` fills it."""
+    """As `winning_outputs`, with any scorer; `device` as of `planes`, `leads` as `restore_planes` fills it."""
     volume = torch.from_numpy(prepared.array)
     if within is not None:
         within = at_least(within, window, prepared.grid.shape)
@@ -170,6 +173,7 @@ def winners(
             dims=len(window),
             slices=slices,
             window_batch=window_batch,
+            device=device,
             on_progress=on_progress,
         )
         if expected is not None:
@@ -227,6 +231,11 @@ class _Members:
     def warnings(self) -> list[str]:
         """What did not go as planned."""
         return [*self.notes, *dict.fromkeys(sentence for one in self.networks for sentence in one.warnings)]
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the first network is; None for engines of the CPU."""
+        return self.networks[0].device if self.networks else None
 
     def windows_at_a_time(self, window: tuple[int, ...], channels: int) -> int:
         """For the first network; the others have the same size or are halved when they run out of memory."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ def planes(
     dims: int = 3,
     slices: int = 1,
     window_batch: int = 1,
+    device: torch.device | None = None,
     on_progress: Progress | None = None,
 ) -> Iterator[Tensor]:
     """Logits of one plane of voxels after the other, across `grid.axis`, in ascending order.
@@ -46,6 +48,7 @@ def planes(
         dims: 2 where the scorer takes slices (batch, channels * slices, R, A).
         slices: That such a scorer sees at once; its scores are of the middle one (`networks.slices`).
         window_batch: Windows per call of the scorer.
+        device: An NVIDIA GPU that scores; windows are then cut from the volume there, if it has the memory.
         on_progress: Called with the number of windows (done, of) after each.
 
     Returns:
@@ -73,7 +76,8 @@ def planes(
             plane.zero_()
             count.zero_()
 
-    scored = _scored(scorer, padded, grid, dims=dims, slices=slices, window_batch=window_batch)
+    cut = _Windows(padded, _moved(padded, device), grid.window, slices)
+    scored = _scored(scorer, cut, grid, dims=dims, window_batch=window_batch)
     began = 0
     for done, (start, scores) in enumerate(scored, start=1):
         if weight is None:
@@ -141,14 +145,13 @@ def predict(
 
 
 def _scored(
-    scorer: Scorer, padded: Tensor, grid: WindowGrid, *, dims: int, slices: int, window_batch: int
+    scorer: Scorer, windows: _Windows, grid: WindowGrid, *, dims: int, window_batch: int
 ) -> Iterator[tuple[Triple, Tensor]]:
     """First voxel and scores (structures + 1, r, a, s) of every window in order."""
     constant: dict[tuple[float, ...], Tensor] = {}
     places = iter(grid)
     while starts := tuple(itertools.islice(places, window_batch)):
-        windows = [_cut(padded, start, grid.window, slices=slices) for start in starts]
-        values = [_only_value(one) for one in windows]
+        values = [windows.only_value(start) for start in starts]
         new = [
             index
             for index, value in enumerate(values)
@@ -156,7 +159,7 @@ def _scored(
         ]
         outputs: dict[int, Tensor] = {}
         if new:
-            batch = torch.stack([windows[index] for index in new])
+            batch = torch.stack([windows.at(starts[index]) for index in new])
             scores = scorer(batch.movedim(-1, 2).flatten(1, 2) if dims == 2 else batch).float()
             outputs = dict(zip(new, scores.unsqueeze(-1) if dims == 2 else scores, strict=True))
         for index, value in enumerate(values):
@@ -176,23 +179,52 @@ def _empty_sums(shape: tuple[int, ...], scores: Tensor) -> Tensor:
         return torch.zeros(shape)
 
 
-def _cut(padded: Tensor, start: Triple, window: Triple, *, slices: int) -> Tensor:
-    """One window (channels, r, a, s), or for a network that sees several slices these in the place of one."""
-    if slices > 1:
-        first, second, middle = start
-        places = neighbours(middle, slices=slices, length=padded.shape[3])
-        return padded[:, first : first + window[0], second : second + window[1], places]
-    return padded[:, *(slice(first, first + side) for first, side in zip(start, window, strict=True))]
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of a padded volume (channels, R, A, S), for a network that sees several slices these in the place of one.
+
+    Attributes:
+        known: The volume on the CPU, which is looked at.
+        cut: The volume where windows are scored, which they are cut from.
+        window: Voxels along R, A, S.
+        slices: That a 2D network sees at once.
+    """
+
+    known: Tensor
+    cut: Tensor
+    window: Triple
+    slices: int
+
+    def at(self, start: Triple) -> Tensor:
+        """The window (channels, r, a, s) with this first voxel."""
+        return self._of(self.cut, start)
+
+    def only_value(self, start: Triple) -> tuple[float, ...] | None:
+        """The value of each channel where all voxels of a window have it, else None."""
+        window = self._of(self.known, start)
+        first = window[:, 0, 0, 0]
+        # Most windows are told by their corners, without looking at every voxel.
+        corner = window[:, -1, -1, -1]
+        if not torch.equal(first, corner) or not bool((window == first[:, None, None, None]).all()):
+            return None
+        return tuple(first.tolist())
+
+    def _of(self, volume: Tensor, start: Triple) -> Tensor:
+        if self.slices > 1:
+            first, second, middle = start
+            places = neighbours(middle, slices=self.slices, length=volume.shape[3])
+            return volume[:, first : first + self.window[0], second : second + self.window[1], places]
+        return volume[:, *(slice(first, first + side) for first, side in zip(start, self.window, strict=True))]
 
 
-def _only_value(window: Tensor) -> tuple[float, ...] | None:
-    """The value of each channel where all voxels of a window have it, else None."""
-    first = window[:, 0, 0, 0]
-    # Most windows are told by their corners, without looking at every voxel.
-    corner = window[:, -1, -1, -1]
-    if not torch.equal(first, corner) or not bool((window == first[:, None, None, None]).all()):
-        return None
-    return tuple(first.tolist())
+def _moved(volume: Tensor, device: torch.device | None) -> Tensor:
+    """The volume on an NVIDIA GPU, if it has the memory."""
+    if device is None or device.type != "cuda":
+        return volume
+    try:
+        return volume.to(device)
+    except torch.OutOfMemoryError:
+        return volume
 
 
 def _pad(volume: Tensor, grid: WindowGrid) -> Tensor:

@@ -40,9 +40,10 @@ def whole(scores: torch.Tensor, prepared: Prepared) -> tuple[np.ndarray, np.ndar
     outputs=st.sampled_from([2, 3, 31, 255, 256]),
     order=st.permutations(range(3)),
     flips=st.tuples(*[st.sampled_from([1, -1])] * 3),
+    everywhere=st.booleans(),
     seed=st.integers(0, 100),
 )
-def test_the_label_map_is_that_of_all_scores_interpolated(shape, own, axis, outputs, order, flips, seed):
+def test_the_label_map_is_that_of_all_scores_interpolated(shape, own, axis, outputs, order, flips, everywhere, seed):
     affine = np.zeros((4, 4))
     affine[order, range(3)] = flips
     affine[3, 3] = 1
@@ -50,7 +51,8 @@ def test_the_label_map_is_that_of_all_scores_interpolated(shape, own, axis, outp
     # Blocks of one winner, so that outlines and insides both occur.
     noise = np.random.default_rng(seed).normal(size=(outputs, *shape)).astype(np.float32)
     scores = torch.from_numpy(ndimage.uniform_filter(noise, (1, 3, 3, 3)))
-    found = restore_planes((scores.select(axis + 1, place) for place in range(shape[axis])), prepared, axis=axis)
+    planes = (scores.select(axis + 1, place) for place in range(shape[axis]))
+    found = restore_planes(planes, prepared, axis=axis, everywhere=everywhere)
     expected, ahead = whole(scores, prepared)
     assert found.shape == prepared.source.shape
     assert found.dtype == (np.uint8 if outputs < 256 else np.uint16)
@@ -59,19 +61,28 @@ def test_the_label_map_is_that_of_all_scores_interpolated(shape, own, axis, outp
 
 
 @settings(max_examples=30, deadline=None)
-@given(shape=sizes, own=sizes, axis=st.integers(0, 2), outputs=st.sampled_from([2, 3, 9]), seed=st.integers(0, 100))
-def test_leads_are_exact_along_outlines_and_elsewhere_no_more_than_they_are(shape, own, axis, outputs, seed):
+@given(
+    shape=sizes,
+    own=sizes,
+    axis=st.integers(0, 2),
+    outputs=st.sampled_from([2, 3, 9]),
+    everywhere=st.booleans(),
+    seed=st.integers(0, 100),
+)
+def test_leads_are_exact_along_outlines_and_elsewhere_no_more_than_they_are(
+    shape, own, axis, outputs, everywhere, seed
+):
     prepared = prepared_for(shape, own, np.diag([-1.0, 1, 1, 1]))
     noise = np.random.default_rng(seed).normal(size=(outputs, *shape)).astype(np.float32)
     scores = torch.from_numpy(ndimage.uniform_filter(noise, (1, 3, 3, 3)))
     leads = np.full(prepared.source.shape, np.nan, np.float16)
     planes = (scores.select(axis + 1, place) for place in range(shape[axis]))
-    found = restore_planes(planes, prepared, axis=axis, leads=leads)
+    found = restore_planes(planes, prepared, axis=axis, leads=leads, everywhere=everywhere)
     _, ahead = whole(scores, prepared)
     assert np.array_equal(found, restore(scores, prepared))
     assert (leads <= ahead + 2e-3).all()
     # What touches a voxel of another label, where grids are equal, was interpolated from all scores.
-    if shape == own:
+    if shape == own or everywhere:
         assert np.abs(leads - ahead).max() < 2e-3
 
 
@@ -101,7 +112,8 @@ def test_of_equal_scores_the_first_wins_on_the_grid_itself():
     assert (label[[0, 2]] == 0).all()
 
 
-def test_planes_may_use_the_same_memory_again():
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_planes_may_use_the_same_memory_again(everywhere: bool):
     prepared = prepared_for((4, 5, 6), (7, 8, 9), np.eye(4))
     scores = torch.randn((3, 4, 5, 6), generator=torch.Generator().manual_seed(0))
     memory = torch.empty((3, 4, 5))
@@ -110,10 +122,13 @@ def test_planes_may_use_the_same_memory_again():
         for place in range(6):
             yield memory.copy_(scores[..., place])
 
-    assert np.array_equal(restore_planes(again(), prepared, axis=2), restore(scores, prepared))
+    found = restore_planes(again(), prepared, axis=2, everywhere=everywhere)
+    assert np.array_equal(found, restore(scores, prepared))
 
 
 def test_missing_planes_are_noticed():
     prepared = prepared_for((4, 4, 4), (8, 8, 8), np.eye(4))
     with pytest.raises(WorkError, match="end after 1 of 4 planes"):
         restore_planes(iter([torch.zeros((2, 4, 4))]), prepared, axis=2)
+    with pytest.raises(WorkError, match="end after 0 of 4 planes"):
+        restore_planes(iter([]), prepared, axis=2)

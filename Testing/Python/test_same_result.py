@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import HQCSegmentLib as hqc
-from HQCSegmentLib.cohort import restoring
+from HQCSegmentLib.cohort.restoring import outlines
 from HQCSegmentLib.inference import segmenting
 from HQCSegmentLib.inference.scorer import NetworkScorer
 
@@ -46,7 +46,7 @@ def test_windows_at_a_time(bundle: hqc.Bundle, tiny, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("size", [1, 100])
 def test_voxels_interpolated_at_a_time(bundle: hqc.Bundle, tiny, monkeypatch: pytest.MonkeyPatch, size: int):
     expected = bundle.segment(image(tiny, 0)).array
-    monkeypatch.setattr(restoring, "SCORES_AT_ONCE", size)
+    monkeypatch.setattr(outlines, "SCORES_AT_ONCE", size)
     assert np.array_equal(bundle.segment(image(tiny, 0)).array, expected)
 
 
