@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from HQCSegmentLib.qpg.methods.update import WeightUpdate
+from HQCSegmentLib.qpg.recording import Recorder
 
 _optimizer_steps = 0
 
@@ -33,6 +34,9 @@ class Generator:
     optimizer has made a step, when gradients are needed and the kept ones carry none, when a backward pass has used up
     their graph, and when a layer asks a second time for a weight with a graph: every forward pass can then be followed
     by its own backward pass. Inside `holding`, they are computed once for any number of passes.
+
+    Attributes:
+        recorder: Replays the computation inside `holding` on a GPU.
     """
 
     # Whether gradients and inference mode were on when the kept weights were generated.
@@ -43,6 +47,7 @@ class Generator:
         self._layers: list[WeightUpdate] = []
         self._bases: list[Tensor] = []
         self._held: dict[int, Tensor] | None = None
+        self.recorder = Recorder()
         self._forget()
 
     def add(self, layer: WeightUpdate, base: Tensor) -> None:
@@ -69,7 +74,9 @@ class Generator:
     def holding(self) -> Iterator[None]:
         """Generate once for all passes inside, and go back through the circuits once at the end.
 
-        Layers are given leaves, whose gradients add up; they reach the trained numbers when the block ends.
+        Layers are given leaves, whose gradients add up; they reach the trained numbers when the block ends. Since the
+        weights of one block are not used beyond it, an NVIDIA GPU may record how they are generated, and replay it in
+        later blocks.
         """
         self._held = {}
         self._forget()
@@ -101,21 +108,32 @@ class Generator:
 
     def _generate(self) -> None:
         self._forget()
+        weights = self._compute() if self._held is None else self._computed_or_replayed()
+        for index, weight in enumerate(weights):
+            if weight.requires_grad and weight.grad_fn is not None:
+                weight.register_hook(self._mark_used)
+            self._weights[index] = weight
+            self._versions[index] = self._layers[index].versions(self._bases[index])
+
+    def _computed_or_replayed(self) -> Sequence[Tensor]:
+        pairs = zip(self._layers, self._bases, strict=True)
+        tensors = [tensor for layer, base in pairs for tensor in layer.tensors(base)]
+        trained = [tensor for tensor in tensors if tensor.requires_grad]
+        places = tuple((tensor.data_ptr(), tensor.requires_grad) for tensor in tensors)
+        return self.recorder.run(self._compute, trained, key=places)
+
+    def _compute(self) -> Sequence[Tensor]:
+        """Weights of all layers, those that can be in one batch."""
         groups: dict[Any, list[int]] = defaultdict(list)
         for index, layer in enumerate(self._layers):
             groups[type(layer), layer.batch_key()].append(index)
+        weights: dict[int, Tensor] = {}
         for (kind, _), members in groups.items():
             layers, bases = zip(*((self._layers[index], self._bases[index]) for index in members), strict=True)
             # Autocast would round the circuits' matrix products to half precision.
             with torch.autocast(device_type=bases[0].device.type, enabled=False):
-                for index, layer, weight in zip(members, layers, kind.weights(layers, bases), strict=True):
-                    self._keep(index, layer, weight)
-
-    def _keep(self, index: int, layer: WeightUpdate, weight: Tensor) -> None:
-        if weight.requires_grad and weight.grad_fn is not None:
-            weight.register_hook(self._mark_used)
-        self._weights[index] = weight
-        self._versions[index] = layer.versions(self._bases[index])
+                weights |= zip(members, kind.weights(layers, bases), strict=True)
+        return [weights[index] for index in range(len(self._layers))]
 
     def _mark_used(self, _grad: Tensor) -> None:
         self._used = True
@@ -134,4 +152,5 @@ class Generator:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._layers, self._bases = state["layers"], state["bases"]
         self._held = None
+        self.recorder = Recorder()
         self._forget()

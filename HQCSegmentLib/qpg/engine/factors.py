@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -26,6 +25,7 @@ from HQCSegmentLib.qpg.circuits import CNOT, CZ
 from HQCSegmentLib.qpg.engine.matrices import angle_places, local_matrices, one_qubit_states, product_state
 from HQCSegmentLib.qpg.engine.monomial import branches, crossings
 from HQCSegmentLib.qpg.engine.program import Fixed, Local, Program
+from HQCSegmentLib.qpg.engine.tables import table
 from HQCSegmentLib.qpg.engine.windows import chunks
 
 MAX_TERMS = 16
@@ -197,8 +197,7 @@ def _turned_back(
     return by_angles, gradient.reshape(shape)
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(mode=False)  # kept, and later used in backward passes
+@table
 def _generators(qubits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """J / 2 on each qubit, by entries, (4**qubits, qubits)."""
     result = torch.zeros(2**qubits, 2**qubits, qubits, dtype=dtype)
@@ -250,8 +249,7 @@ class _Fetches:
     back_factor: Tensor
 
 
-@lru_cache(maxsize=256)
-@torch.inference_mode(mode=False)  # kept, and later used in backward passes
+@table
 def _fetches(gates: tuple[CNOT | CZ, ...], first: int, stop: int, device: torch.device) -> _Fetches:
     """Arguments are those of `branches`."""
     index, factor = branches(gates, first, stop, device)

@@ -8,7 +8,6 @@ of neighbouring qubits is a product of RY rotations, which is real, with phases 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import product
 
 import torch
@@ -16,10 +15,10 @@ from torch import Tensor
 
 from HQCSegmentLib.qpg.circuits import CU3, RY, RZ, U3
 from HQCSegmentLib.qpg.engine.program import Local
+from HQCSegmentLib.qpg.engine.tables import table
 
 
-@lru_cache(maxsize=512)
-@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
+@table
 def angle_places(gates: tuple[RY | RZ | U3 | CU3, ...], width: int, device: torch.device) -> Tensor:
     """Where the first angles of gates are in the flattened table of angles."""
     return torch.tensor([gate.layer * width + gate.index for gate in gates], device=device)
@@ -140,8 +139,7 @@ def _rotations(angles: Tensor) -> Tensor:
     return (products @ _signs(angles.shape[-1], products.dtype, products.device)).unflatten(-1, (size, size))
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
+@table
 def _signs(qubits: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Sign of each product of cosines and sines in each matrix entry, 0 where another stands; (2**n, 4**n)."""
     size = 2**qubits

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import product
 
 import torch
 from torch import Tensor
 
 from HQCSegmentLib.qpg.circuits import CNOT, CZ
+from HQCSegmentLib.qpg.engine.tables import table
 
 
-@lru_cache(maxsize=256)
-@torch.inference_mode(mode=False)  # kept, and later saved for backward passes
+@table
 def branches(gates: tuple[CNOT | CZ, ...], first: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """What gates do to the part of the qubits from `first` to before `stop`, one branch for each cut.
 

@@ -11,6 +11,7 @@ from HQCSegmentLib.qpg.circuits import CNOT, CU3, CZ
 from HQCSegmentLib.qpg.engine.matrices import controlled, local_matrices
 from HQCSegmentLib.qpg.engine.monomial import branches
 from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program
+from HQCSegmentLib.qpg.engine.tables import table
 from HQCSegmentLib.qpg.engine.windows import Monomial, Rotation, Window, chunks
 
 Operation = Rotation | Window | Monomial
@@ -46,8 +47,7 @@ def operations(program: Program, angles: Tensor, *, first: int) -> tuple[list[Op
     return steps, matrices
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(mode=False)  # kept, and later used in backward passes
+@table
 def _monomial(stage: Fixed, qubits: int, device: torch.device, dtype: torch.dtype) -> Monomial:
     (index,), (factor,) = branches(stage.gates, 0, qubits, device)
     signs = factor.to(dtype) if any(isinstance(gate, CZ) for gate in stage.gates) else None

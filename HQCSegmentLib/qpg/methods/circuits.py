@@ -100,6 +100,10 @@ class CircuitUpdate(WeightUpdate):
         """Size of the values that the circuits generate now, (channels,)."""
         return self.finish(self._generate([self])).square().mean(dim=1).sqrt()
 
+    def tensors(self, base: Tensor) -> tuple[Tensor, ...]:
+        """All that the weight depends on, W0 (`base`) and values at the start among it."""
+        return super().tensors(base) if self._at_start is None else (*super().tensors(base), self._at_start)
+
     def batch_key(self) -> Hashable:
         """Circuits of the same kind and size are simulated together."""
         return self.qubits, self.depth, self.config.readout, self.config.ansatz, self.angles.device, self.angles.dtype

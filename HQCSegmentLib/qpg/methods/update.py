@@ -55,8 +55,12 @@ class WeightUpdate(nn.Module):
 
     def versions(self, base: Tensor) -> tuple[int, ...]:
         """Changes whenever a tensor that the weight depends on is changed, replaced, moved, frozen or unfrozen."""
-        tensors = (*self.parameters(), *self.buffers(), base)
+        tensors = self.tensors(base)
         return tuple(part for tensor in tensors for part in (tensor._version, tensor.data_ptr(), tensor.requires_grad))
+
+    def tensors(self, base: Tensor) -> tuple[Tensor, ...]:
+        """All that the weight depends on, W0 (`base`) among it."""
+        return (*self.parameters(), *self.buffers(), base)
 
     def batch_key(self) -> Hashable:
         """Updates with equal keys (of one class) are computed in one batch."""
