@@ -98,7 +98,8 @@ def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Call
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss(logits(network, images), labels, known).backward()
+        with nullcontext() if method is None else qpg.accumulation(network):
+            loss(logits(network, images), labels, known).backward()
         torch.nn.utils.clip_grad_norm_(trained, 12.0)
         optimizer.step()
         if device == "cuda":

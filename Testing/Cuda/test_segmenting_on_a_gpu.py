@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from HQCSegmentLib.cohort import Preprocessing, prepare
-from HQCSegmentLib.imaging import Image
+from HQCSegmentLib.cohort import Prepared, Preprocessing, prepare, restore_planes
+from HQCSegmentLib.imaging import Grid, Image, Reorientation
 from HQCSegmentLib.inference import winning_outputs
+from HQCSegmentLib.inference.confidence import ExpectedDice
 from HQCSegmentLib.inference.scorer import NetworkScorer
 from HQCSegmentLib.networks import specify
 
@@ -115,3 +116,33 @@ def test_a_whole_image_is_finished_where_memory_is_short(network: torch.nn.Modul
         with little_memory(gpu, allowed):
             found = winning_outputs(network.to(gpu), prepared, window=WINDOW, overlap=0.5)
         assert (found == wanted).mean() > 0.98
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("outputs", [3, 31, 300])
+def test_scores_become_the_same_label_map_and_leads_as_on_the_cpu(outputs: int, axis: int, gpu: torch.device):
+    affine = np.diag([-0.9, -0.9, 1.5, 1.0])
+    shape, own = (40, 36, 44), (66, 60, 44)
+    prepared = Prepared(
+        np.zeros((1, *shape), np.float32), Grid(shape, np.eye(4)), Grid(own, affine), Reorientation.to_ras(affine)
+    )
+    coarse = torch.randn(1, outputs, 5, 6, 7, generator=torch.Generator().manual_seed(0))
+    scores = torch.nn.functional.interpolate(coarse, size=shape, mode="trilinear")[0]
+    labels, leads = [], []
+    for device in (gpu, torch.device("cpu")):
+        leads.append(np.zeros(own, np.float16, order="F"))
+        planes = (plane.to(device) for plane in scores.unbind(axis + 1))
+        labels.append(restore_planes(planes, prepared, axis=axis, leads=leads[-1]))
+    assert np.array_equal(*labels)
+    assert (leads[0] >= leads[1] - 1e-3).all()
+
+
+def test_certainty_is_that_of_the_cpu(gpu: torch.device):
+    scores = 3 * torch.randn(9, 50, 40, 10, generator=torch.Generator().manual_seed(0))
+    found = []
+    for device in (gpu, torch.device("cpu")):
+        expected = ExpectedDice()
+        for _ in expected.watch(plane.to(device) for plane in scores.unbind(3)):
+            pass
+        found.append(expected.dice())
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
