@@ -140,7 +140,7 @@ class Generator:
 
     def _forget(self) -> None:
         self._weights: dict[int, Tensor] = {}
-        self._versions: dict[int, tuple[int, ...]] = {}
+        self._versions: dict[int, list[tuple[int, int, bool]]] = {}
         self._used = False
         self._steps = _optimizer_steps
         self._handed_out: set[int] = set()

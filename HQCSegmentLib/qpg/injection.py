@@ -16,6 +16,8 @@ from HQCSegmentLib.qpg.errors import AlreadyInjectedError, NoMatchingLayerError,
 from HQCSegmentLib.qpg.generator import Generator
 from HQCSegmentLib.qpg.methods import WeightUpdate, make_update
 
+NOTHING_INJECTED = "the network carries no circuits or other updates; nothing was injected"
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -125,10 +127,10 @@ def accumulation(network: nn.Module) -> Iterator[None]:
         ...         loss(network(images), wanted).backward()
         >>> optimizer.step()
     """
-    generators: dict[int, Generator] = {}
-    for _, layer in _required_layers(network):
-        generator = update_of(layer).generator  # type: ignore[union-attr]
-        generators[id(generator)] = generator
+    updates = [module for module in network.modules() if isinstance(module, WeightUpdate)]
+    if not updates:
+        raise NotInjectedError(NOTHING_INJECTED)
+    generators = {id(update.generator): update.generator for update in updates}
     with ExitStack() as stack:
         for generator in generators.values():
             stack.enter_context(generator.holding())
@@ -171,8 +173,7 @@ def start_weight(layer: Any) -> Tensor:
 def _required_layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     layers = injected_layers(network)
     if not layers:
-        msg = "the network carries no circuits or other updates; nothing was injected"
-        raise NotInjectedError(msg)
+        raise NotInjectedError(NOTHING_INJECTED)
     return layers
 
 

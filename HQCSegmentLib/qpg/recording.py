@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -73,8 +74,12 @@ class _Recording:
     def __init__(self, compute: Compute, trained: Sequence[Tensor]) -> None:
         """Record; `trained` are the leaves of `compute`, all on one GPU."""
         self._trained = trained
-        # If recording fails, torch leaves its own stream as the current one.
-        with torch.cuda.device(trained[0].device), torch.cuda.stream(torch.cuda.current_stream()):
+        with ExitStack() as inside:
+            inside.enter_context(torch.cuda.device(trained[0].device))
+            # If recording fails, torch leaves its own stream as the current one.
+            inside.enter_context(torch.cuda.stream(torch.cuda.current_stream()))
+            # The backward pass is usually outside of it.
+            inside.enter_context(torch.autocast("cuda", enabled=False))
             _warm_up(compute, trained)
             self._forward, self._backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
             # Other threads may go on with what a thread that records may not do.

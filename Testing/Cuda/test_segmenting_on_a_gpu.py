@@ -92,10 +92,11 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(network: torch.nn.Mod
         found = scorer(windows)
         again = scorer(windows)
     assert scorer.device.type == "cuda"
-    assert torch.equal(found.cpu(), again.cpu())
     assert len(scorer.warnings) == 1
     assert "fewer were taken" in scorer.warnings[0]
-    torch.testing.assert_close(found.cpu(), wanted, atol=0.02 * float(wanted.abs().max()), rtol=0)
+    # Not to the bit: with less memory cuDNN chooses other algorithms.
+    for scores in (found, again):
+        torch.testing.assert_close(scores.cpu(), wanted, atol=0.02 * float(wanted.abs().max()), rtol=0)
 
 
 def test_where_one_window_does_not_fit_the_cpu_goes_on(network: torch.nn.Module, gpu: torch.device):

@@ -21,7 +21,7 @@ def make_coordinates(config: QPGConfig, *, view: ChannelView, rows: Tensor) -> W
         rows: W0 as (channels, numbers).
     """
     if config.coordinates == "register":
-        return RegisterCoordinates(view)
+        return RegisterCoordinates(view).to(rows.device)
     if config.coordinates == "singular":
         return SingularCoordinates(rows, power=config.singular_power)
     return FlatCoordinates(view.numbers)

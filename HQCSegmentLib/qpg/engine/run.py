@@ -87,10 +87,11 @@ class Run:
         """
         kept = Kept([])
         with_graph = keep and self.chunk >= len(angles)
-        for part in self._parts(angles):
-            some, evolution = self._built(angles[part], with_graph=with_graph)
-            kept.finals.append(evolution.forward(destination, first=part.start, keep=keep))
-            kept.built = (some, evolution) if with_graph else None
+        with _in_full_precision(angles):
+            for part in self._parts(angles):
+                some, evolution = self._built(angles[part], with_graph=with_graph)
+                kept.finals.append(evolution.forward(destination, first=part.start, keep=keep))
+                kept.built = (some, evolution) if with_graph else None
         return kept if keep else None
 
     def backward(self, angles: Tensor, source: GradientSource, kept: Kept) -> Tensor:
@@ -103,11 +104,12 @@ class Run:
         """
         by_angle = torch.empty_like(angles)
         built, kept.built = kept.built, None
-        for part, finals in zip(self._parts(angles), kept.finals, strict=True):
-            some, evolution = built or self._built(angles[part], with_graph=True)
-            with torch.no_grad():
-                gradients = evolution.backward(source, finals, first=part.start)
-            (by_angle[part],) = _gradient(evolution.tensors, some, gradients)
+        with _in_full_precision(angles):
+            for part, finals in zip(self._parts(angles), kept.finals, strict=True):
+                some, evolution = built or self._built(angles[part], with_graph=True)
+                with torch.no_grad():
+                    gradients = evolution.backward(source, finals, first=part.start)
+                (by_angle[part],) = _gradient(evolution.tensors, some, gradients)
         return by_angle
 
     def _parts(self, angles: Tensor) -> Iterator[slice]:
@@ -119,6 +121,11 @@ class Run:
         some = angles.detach().requires_grad_(with_graph)
         with torch.set_grad_enabled(with_graph):
             return some, self.plan.build(some)
+
+
+def _in_full_precision(angles: Tensor) -> torch.autocast:
+    """Without autocast, which would round matrix products to half precision; a backward pass may be inside of it."""
+    return torch.autocast(angles.device.type, enabled=False)
 
 
 def _gradient(built: Sequence[Tensor], angles: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -100,9 +100,9 @@ class CircuitUpdate(WeightUpdate):
         """Size of the values that the circuits generate now, (channels,)."""
         return self.finish(self._generate([self])).square().mean(dim=1).sqrt()
 
-    def tensors(self, base: Tensor) -> tuple[Tensor, ...]:
+    def tensors(self, base: Tensor) -> list[Tensor]:
         """All that the weight depends on, W0 (`base`) and values at the start among it."""
-        return super().tensors(base) if self._at_start is None else (*super().tensors(base), self._at_start)
+        return super().tensors(base) + ([] if self._at_start is None else [self._at_start])
 
     def batch_key(self) -> Hashable:
         """Circuits of the same kind and size are simulated together."""

@@ -42,25 +42,28 @@ class WeightUpdate(nn.Module):
         self.was_trainable = base.requires_grad
         self.generator = None
         self.index = -1
+        self._parts: tuple[nn.Module, ...] = ()
 
     def attach(self, generator: Any, index: int) -> None:
         """Let a generator compute this layer's weight; `index` is the layer's number there."""
         # Not a submodule: every layer of the network refers to the same generator.
         object.__setattr__(self, "generator", generator)
         self.index = index
+        self._parts = tuple(self.modules())
 
     def forward(self, base: Tensor) -> Tensor:
         """Weight of the layer, of the shape and type of W0."""
         return self.generator.weight(self.index, base)
 
-    def versions(self, base: Tensor) -> tuple[int, ...]:
+    def versions(self, base: Tensor) -> list[tuple[int, int, bool]]:
         """Changes whenever a tensor that the weight depends on is changed, replaced, moved, frozen or unfrozen."""
-        tensors = self.tensors(base)
-        return tuple(part for tensor in tensors for part in (tensor._version, tensor.data_ptr(), tensor.requires_grad))
+        return [(tensor._version, tensor.data_ptr(), tensor.requires_grad) for tensor in self.tensors(base)]
 
-    def tensors(self, base: Tensor) -> tuple[Tensor, ...]:
+    def tensors(self, base: Tensor) -> list[Tensor]:
         """All that the weight depends on, W0 (`base`) among it."""
-        return (*self.parameters(), *self.buffers(), base)
+        # Asked for several times a step: `parameters` and `buffers` take ten times as long.
+        kept = [part.values() for module in self._parts for part in (module._parameters, module._buffers)]
+        return [base, *(tensor for part in kept for tensor in part if tensor is not None)]
 
     def batch_key(self) -> Hashable:
         """Updates with equal keys (of one class) are computed in one batch."""

@@ -357,6 +357,18 @@ def test_half_precision_autocast_leaves_the_circuits_in_float32(network, images,
     assert circuits(network[0]).angles.grad.dtype == torch.float32
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_gradients_are_exact_within_autocast_too(depth):
+    network = qpg.inject(nn.Sequential(nn.Conv2d(8, 12, 3)), qpg.QPGConfig(depth=depth))
+    gradients = []
+    for enabled in (False, True):
+        weight = network[0].weight
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            (gradient,) = torch.autograd.grad(weight, circuits(network[0]).angles, weight.detach())
+        gradients.append(gradient)
+    assert torch.equal(*gradients)
+
+
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_a_half_precision_network_has_float32_circuits(images, half):
     network = qpg.inject(nn.Sequential(nn.Conv2d(8, 12, 3)).to(half))
