@@ -21,7 +21,7 @@ from tiny import SETTINGS as TINY
 from tiny import stop_after
 
 import HQCSegmentLib as hqc
-from HQCSegmentLib import inference
+from HQCSegmentLib import inference, qpg
 from HQCSegmentLib.doctor import trials
 from HQCSegmentLib.errors import Interrupted
 from HQCSegmentLib.evaluation.training_report import read_events
@@ -81,6 +81,27 @@ class TestTheStandIn:
         (factors.square().sum() * 3).backward()
         assert factors.grad.device.type == apple.type
         assert factors.grad.cpu().tolist() == [6.0, 12.0]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        qpg.QPGConfig(),
+        qpg.QPGConfig(coordinates="register"),
+        qpg.QPGConfig(coordinates="singular"),
+        qpg.QPGConfig(readout="mapped"),
+        qpg.QPGConfig(channel="kernel", ansatz="u3_cu3_ring"),
+        qpg.LoRAConfig(),
+        qpg.RandomMapConfig(),
+    ],
+)
+def test_a_network_that_is_there_already_is_given_updates(config: qpg.MethodConfig, apple: torch.device):
+    network = torch.nn.Sequential(torch.nn.Conv2d(8, 12, 3), torch.nn.ConvTranspose2d(12, 3, 2)).to(apple)
+    qpg.inject(network, config)
+    with qpg.accumulation(network):
+        network(torch.randn(1, 8, 6, 6).to(apple)).square().mean().backward()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert all(parameter.grad.device.type == apple.type for parameter in trained)
 
 
 def losses(run: Path) -> list[float]:
