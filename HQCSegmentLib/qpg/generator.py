@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from HQCSegmentLib.qpg.methods.update import WeightUpdate
-from HQCSegmentLib.qpg.recording import Recorder
+from HQCSegmentLib.qpg.recording import Branches, Recorder
 
 _optimizer_steps = 0
 
@@ -128,11 +128,12 @@ class Generator:
         for index, layer in enumerate(self._layers):
             groups[type(layer), layer.batch_key()].append(index)
         weights: dict[int, Tensor] = {}
-        for (kind, _), members in groups.items():
-            layers, bases = zip(*((self._layers[index], self._bases[index]) for index in members), strict=True)
-            # Autocast would round the circuits' matrix products to half precision.
-            with torch.autocast(device_type=bases[0].device.type, enabled=False):
-                weights |= zip(members, kind.weights(layers, bases), strict=True)
+        with Branches() as branches:
+            for (kind, _), members in groups.items():
+                layers, bases = zip(*((self._layers[index], self._bases[index]) for index in members), strict=True)
+                # Autocast would round the circuits' matrix products to half precision.
+                with branches.one(), torch.autocast(device_type=bases[0].device.type, enabled=False):
+                    weights |= zip(members, kind.weights(layers, bases), strict=True)
         return [weights[index] for index in range(len(self._layers))]
 
     def _mark_used(self, _grad: Tensor) -> None:

@@ -7,8 +7,8 @@ called for one by one. What is recorded is always the same: only the numbers in 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -66,6 +66,43 @@ def _recordable(trained: Sequence[Tensor]) -> bool:
     """Whether tensors are on one GPU and their gradients fit into one tensor."""
     kinds = {(tensor.device, tensor.dtype) for tensor in trained}
     return len(kinds) == 1 and trained[0].device.type == "cuda"
+
+
+class Branches:
+    """Parts of a computation that need nothing of each other: recorded so that they may be done at the same time.
+
+    Their way back is then recorded likewise, since autograd goes back on the streams of the way there. Without effect
+    where nothing is recorded.
+
+    Examples:
+        >>> with Branches() as branches:
+        ...     for part in parts:
+        ...         with branches.one():
+        ...             results.append(part())
+    """
+
+    def __enter__(self) -> Branches:
+        """They begin after all that was asked for before."""
+        recording = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+        self._before = torch.cuda.current_stream().record_event() if recording else None
+        self._streams: list[torch.cuda.Stream] = []
+        return self
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """What is done inside is a branch."""
+        if self._before is None:
+            yield
+            return
+        self._streams.append(torch.cuda.Stream())
+        self._streams[-1].wait_event(self._before)
+        with torch.cuda.stream(self._streams[-1]):
+            yield
+
+    def __exit__(self, *error: object) -> None:
+        """What comes later needs all of them."""
+        for stream in self._streams:
+            torch.cuda.current_stream().wait_stream(stream)
 
 
 class _Recording:

@@ -103,7 +103,7 @@ class _Halves:
         turns = iter(local_matrices(turned, of_left + of_right, angles) if turned else ())
         for stage in later:
             if isinstance(stage, Fixed):
-                fetches = self.fetches(stage, angles.device)
+                fetches = self.fetches(stage, angles)
                 left, right = (_Branching.apply(half, of) for half, of in zip((left, right), fetches, strict=True))
                 result.append(_Passed((left, right)))
             else:
@@ -113,9 +113,9 @@ class _Halves:
                 result.append(_Passed((left, right), sides))
         return result
 
-    def fetches(self, stage: Fixed, device: torch.device) -> tuple[_Fetches, _Fetches]:
+    def fetches(self, stage: Fixed, like: Tensor) -> tuple[_Fetches, _Fetches]:
         """What an entangler does to the left and to the right half."""
-        left, right = (_fetches(stage.gates, part.start, part.stop, device) for part in self.parts)
+        left, right = (_fetches(stage.gates, part.start, part.stop, like.device, like.dtype) for part in self.parts)
         return left, right
 
 
@@ -149,7 +149,7 @@ class _RealFactors(torch.autograd.Function):
         stages = halves.program.stages[: halves.stages]
         for stage, passed in zip(reversed(stages), reversed(ctx.passed), strict=True):
             if isinstance(stage, Fixed):
-                fetches = halves.fetches(stage, by_angle.device)
+                fetches = halves.fetches(stage, by_angle)
                 gradients = tuple(_fetched_back(by, of) for by, of in zip(gradients, fetches, strict=True))
                 continue
             assert isinstance(stage, Local)
@@ -215,7 +215,7 @@ class _Branching(torch.autograd.Function):
     def forward(ctx: Any, half: Tensor, fetches: _Fetches) -> Tensor:
         ctx.fetches = fetches
         chosen = half.index_select(1, fetches.index).unflatten(1, (half.shape[1], -1))
-        return (chosen * fetches.factor.to(half.real.dtype)).flatten(2)
+        return (chosen * fetches.factor).flatten(2)
 
     @staticmethod
     @once_differentiable
@@ -228,7 +228,7 @@ def _fetched_back(gradient: Tensor, fetches: _Fetches) -> Tensor:
     branches, size, _ = fetches.back_factor.shape
     by_place = gradient.unflatten(2, (branches, -1)).flatten(1, 2)
     fetched = by_place.index_select(1, fetches.back).unflatten(1, (branches, size))
-    return (fetched * fetches.back_factor.to(gradient.real.dtype)).sum(dim=1)
+    return (fetched * fetches.back_factor).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -237,10 +237,10 @@ class _Fetches:
 
     Attributes:
         index: (size * branches,), of amplitudes of the half.
-        factor: (size, branches, 1), int8.
+        factor: (size, branches, 1), of the type of angles.
         back: (branches * size,), of amplitudes of the products: every branch is a permutation, and fetching by its
             inverse is much faster than adding to where it came from.
-        back_factor: (branches, size, 1), int8.
+        back_factor: (branches, size, 1), likewise.
     """
 
     index: Tensor
@@ -250,9 +250,10 @@ class _Fetches:
 
 
 @table
-def _fetches(gates: tuple[CNOT | CZ, ...], first: int, stop: int, device: torch.device) -> _Fetches:
-    """Arguments are those of `branches`."""
+def _fetches(gates: tuple[CNOT | CZ, ...], first: int, stop: int, device: torch.device, dtype: torch.dtype) -> _Fetches:
+    """Arguments are those of `branches`, and the type of factors."""
     index, factor = branches(gates, first, stop, device)
+    factor = factor.to(dtype)
     inverse = torch.argsort(index, dim=1)
     places = inverse * len(index) + torch.arange(len(index), device=device).unsqueeze(1)
     return _Fetches(

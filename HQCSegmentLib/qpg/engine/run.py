@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -123,9 +124,10 @@ class Run:
             return some, self.plan.build(some)
 
 
-def _in_full_precision(angles: Tensor) -> torch.autocast:
+def _in_full_precision(angles: Tensor) -> AbstractContextManager[object]:
     """Without autocast, which would round matrix products to half precision; a backward pass may be inside of it."""
-    return torch.autocast(angles.device.type, enabled=False)
+    kind = angles.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def _gradient(built: Sequence[Tensor], angles: Tensor, gradients: Sequence[Tensor]) -> tuple[Tensor, ...]:

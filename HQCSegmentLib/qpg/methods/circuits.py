@@ -106,7 +106,11 @@ class CircuitUpdate(WeightUpdate):
 
     def batch_key(self) -> Hashable:
         """Circuits of the same kind and size are simulated together."""
-        return self.qubits, self.depth, self.config.readout, self.config.ansatz, self.angles.device, self.angles.dtype
+        config = self.config
+        return (
+            self.qubits, self.depth, config.readout, config.ansatz, config.train_angles,
+            self.angles.device, self.angles.dtype,
+        )  # fmt: skip
 
     @classmethod
     def weights(cls, updates: Sequence[Any], bases: Sequence[Tensor]) -> list[Tensor]:
@@ -147,7 +151,10 @@ class CircuitUpdate(WeightUpdate):
     @staticmethod
     def _sizes(updates: Sequence[CircuitUpdate]) -> dict[str, Tensor]:
         """Scales and shifts of all channels, (channels of all layers, 1)."""
-        gain = torch.cat([torch.exp(one.log_scale) if one.config.train_angles else one.gain for one in updates])
+        if updates[0].config.train_angles:
+            gain = torch.exp(torch.cat([update.log_scale for update in updates]))
+        else:
+            gain = torch.cat([update.gain for update in updates])
         shift = torch.cat([update.shift for update in updates])
         # A network may have been turned to half precision after its circuits were made.
         deviation = torch.cat([update.deviation for update in updates]).to(generation_dtype(gain))

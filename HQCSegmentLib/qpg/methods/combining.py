@@ -208,7 +208,7 @@ class _Gradients(_Channels):
         torch.sum(changed.mul_(above), dim=1, keepdim=True, out=self.by_scale[channels])
         torch.sum(above, dim=1, keepdim=True, out=self.by_shift[channels])
         torch.mul(above, self._scale[channels], out=needed)
-        by_values[:, numbers:] = 0
+        by_values[:, numbers:].zero_()
         return by_values
 
 
