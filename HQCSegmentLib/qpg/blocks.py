@@ -7,8 +7,9 @@ from torch import Tensor
 CACHED_BYTES = 2**21
 """What a processor works on at the same time: it stays in its cache, and its memory is used again."""
 
-DEVICE_BYTES = 2**27
-"""The same for other devices, which need more work at a time to be busy."""
+DEVICE_BYTES = 2**25
+"""The same for other devices, which need more work at a time to be busy: with less an H200 was slower, with more not
+faster (Testing/Benchmarks/qpg_step.py)."""
 
 
 def rows_at_once(like: Tensor, *, numbers: int) -> int:
