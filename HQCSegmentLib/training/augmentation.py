@@ -151,6 +151,6 @@ class Mirror:
         return cls(np.array(partner))
 
     def __call__(self, image: Tensor, label: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mirror image (channels, R, ...), label (1, R, ...) and known (structures + 1,)."""
+        """Mirror image (channels, R, ...), label (1, R, ...) and known (..., structures + 1)."""
         partner = torch.from_numpy(self.partner).to(image.device)
-        return image.flip(1), partner[label.flip(1).long()].to(label.dtype), known[partner]
+        return image.flip(1), partner[label.flip(1).long()].to(label.dtype), known[..., partner]

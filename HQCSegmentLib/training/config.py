@@ -99,6 +99,10 @@ class TrainConfig(BaseModel):
     keep_structures: bool = Field(
         default=True, description="keep the base model's structures that the cohort does not have"
     )
+    rehearse: bool = Field(
+        default=True,
+        description="let the base model draw these in the training cases first, so that training does not forget them",
+    )
     steps: int | None = Field(
         default=None,
         ge=1,

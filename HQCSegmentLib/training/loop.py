@@ -137,13 +137,10 @@ class Loop:
         total = torch.zeros((), device=self.team.device)
         with qpg.accumulation(self.network) if self._carries_updates else nullcontext():
             for places in parts:
-                batch = self.source.batch(step, places)
-                images, labels, known = (
-                    part.to(self.team.device) for part in (batch.images, batch.labels, batch.known)
-                )
+                batch = self.source.batch(step, places).to(self.team.device)
                 with self.team.fabric.autocast():
-                    told = outputs(self.network, images)
-                loss = supervised(self.loss, told, labels, known, progress=step / self.plan.steps)
+                    told = outputs(self.network, batch.images)
+                loss = supervised(self.loss, told, batch, progress=step / self.plan.steps)
                 loss = loss * (len(places) / self.config.batch)
                 self.team.fabric.backward(loss)
                 total += loss.detach()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from HQCSegmentLib.training.config import Loss
+from HQCSegmentLib.training.patches import Batch
 
 EVEN_AFTER = 0.6
 """Part of a run after which all outputs count the same: weights let rare structures be found at all, but a network that
@@ -82,17 +83,33 @@ def _tversky_cross_entropy(common: dict[str, Any], weights: Tensor | None) -> Ca
     return compute
 
 
-def supervised(
-    loss: LossOf, outputs: Sequence[Tensor], labels: Tensor, known: Tensor, *, progress: float = 1.0
-) -> Tensor:
+def supervised(loss: LossOf, outputs: Sequence[Tensor], batch: Batch, *, progress: float = 1.0) -> Tensor:
     """Loss over the outputs of several depths, the full depth first; each counts half of the one before.
 
-    As deep supervision in nnU-Net (Isensee et al. 2021); outputs are (batch, structures + 1, ...) in the size of the
-    labels, and all arguments as `LossOf` takes them.
+    As deep supervision in nnU-Net (Isensee et al. 2021). Where the base model has drawn structures, these are a second
+    opinion on the same patches: what it has drawn is background to the first, and the other way round.
+
+    Args:
+        loss: To compute.
+        outputs: Each (batch, structures + 1, ...) in the size of the labels.
+        batch: What they are of.
+        progress: As `LossOf` takes it.
     """
     shares = [0.5**depth for depth in range(len(outputs))]
-    losses = [share * loss(logits, labels, known, progress) for share, logits in zip(shares, outputs, strict=True)]
+    losses = [share * _of_depth(loss, logits, batch, progress) for share, logits in zip(shares, outputs, strict=True)]
     return torch.stack(losses).sum() / sum(shares)
+
+
+def _of_depth(loss: LossOf, logits: Tensor, batch: Batch, progress: float) -> Tensor:
+    if batch.taught is None:
+        return loss(logits, batch.labels, batch.known, progress)
+    by_base = batch.taught.gather(1, batch.labels.flatten(1)).view_as(batch.labels)
+    by_hand = loss(logits, batch.labels.masked_fill(by_base, 0), batch.known, progress)
+    # The loss of all that is kept counts at most as much as that of what is to be learned, however much that is.
+    share = (batch.known[:, 1:].sum() / batch.taught.sum().clamp_min(1)).clamp_max(1)
+    background = torch.zeros_like(batch.taught)
+    background[:, 0] = True
+    return by_hand + share * loss(logits, batch.labels.masked_fill(~by_base, 0), batch.taught | background)
 
 
 def rare_weights(voxels: Sequence[int]) -> Tensor:

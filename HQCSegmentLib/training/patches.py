@@ -29,6 +29,7 @@ class TrainingCase:
         known: (structures + 1,), bool.
         voxels: For each drawn output index, some of its voxels, (n, 3).
         lowest: The lowest value of each channel.
+        taught: (structures + 1,), bool: structures that the base model has drawn (see `rehearsal`); None: none.
     """
 
     image: npt.NDArray[np.float32]
@@ -36,6 +37,7 @@ class TrainingCase:
     known: npt.NDArray[np.bool_]
     voxels: dict[int, npt.NDArray[np.int64]]
     lowest: tuple[float, ...]
+    taught: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def make(cls, image: npt.NDArray, label: npt.NDArray, known: npt.NDArray[np.bool_]) -> TrainingCase:
@@ -50,11 +52,17 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class Batch:
-    """images (batch, inputs, ...), labels (batch, 1, ...) int64, known (batch, structures + 1) bool."""
+    """images (batch, inputs, ...), labels (batch, 1, ...) int64, known and taught (batch, structures + 1) bool."""
 
     images: Tensor
     labels: Tensor
     known: Tensor
+    taught: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        images, labels, known = (part.to(device) for part in (self.images, self.labels, self.known))
+        return Batch(images, labels, known, None if self.taught is None else self.taught.to(device))
 
 
 class PatchSource:
@@ -95,20 +103,29 @@ class PatchSource:
 
     def batch(self, step: int, places: Iterable[int] | None = None) -> Batch:
         """The batch of a step, or the patches at some of its places."""
-        images, labels, known = [], [], []
+        images, labels, known, taught = [], [], [], []
         for position in range(self._batch) if places is None else places:
             random = np.random.default_rng([self._seed, step, position])
             case = self._cases[self._case_number(step * self._batch + position)]
             image, label = (part.to(self._device) for part in self._cut(case, random))
             if self._vary is not None:
                 image, label = self._vary(image, label, int(random.integers(2**31)))
-            drawn = torch.from_numpy(case.known).to(self._device)
+            by_hand = torch.from_numpy(case.known)
+            by_base = torch.zeros_like(by_hand) if case.taught is None else torch.from_numpy(case.taught)
+            drawn = torch.stack([by_hand, by_base]).to(self._device)
             if self._mirror is not None and random.random() < 0.5:
                 image, label, drawn = self._mirror(image, label, drawn)
             images.append(image)
             labels.append(label)
-            known.append(drawn)
-        return Batch(torch.stack(images), torch.stack(labels).long(), torch.stack(known))
+            known.append(drawn[0])
+            taught.append(drawn[1])
+        anything = any(case.taught is not None for case in self._cases)
+        return Batch(
+            torch.stack(images),
+            torch.stack(labels).long(),
+            torch.stack(known),
+            torch.stack(taught) if anything else None,
+        )
 
     def voxels_per_output(self, outputs: int) -> list[int]:
         """Voxels of each output of the network in all cases together, background first."""

@@ -207,7 +207,7 @@ def plan_from_base(
     if patch is None:
         patch = base.inference.window if config.patch is None else check_patch(config.patch, base.network)
     slices, slices_reasons = choose_slices(config, base)
-    labels, reasons = choose_structures(base, structures, keep=config.keep_structures)
+    labels, reasons = choose_structures(base, structures, config)
     preprocessing, offset_reasons = in_stored_units(
         choose_channels(base.preprocessing, measured), base.fingerprint, measured
     )
@@ -282,17 +282,18 @@ def choose_classical_part(config: TrainConfig, *, kept: Sequence[str]) -> tuple[
 
 
 def choose_structures(
-    base: Manifest, structures: dict[int, str], *, keep: bool
+    base: Manifest, structures: dict[int, str], config: TrainConfig
 ) -> tuple[tuple[Structure, ...], list[str]]:
     """Structures of a model that is fine-tuned, in order of the network's outputs, and the reasons.
 
     Args:
         base: Of the base model.
         structures: Of the cohort.
-        keep: Whether those that only the base knows stay.
+        config: Whether those that only the base knows stay, and are rehearsed.
     """
     wanted = set(structures.values())
-    stay = [structure for structure in base.labels if keep or structure.name in wanted]
+    stay = [structure for structure in base.labels if config.keep_structures or structure.name in wanted]
+    kept = [structure.name for structure in stay if structure.name not in wanted]
     dropped = [structure.name for structure in base.labels if structure not in stay]
     new = [name for name in structures.values() if name not in base.names.values()]
     # Values stay what they are; new ones come after all that the base had.
@@ -301,6 +302,8 @@ def choose_structures(
     reasons = [f"structures taken over from the base model: {len(stay)}"]
     if added:
         reasons.append(f"structures that the base model does not know: {', '.join(new)}; they begin as background")
+    if kept and config.rehearse:
+        reasons.append(f"drawn by the base model in the training cases, so as not to be forgotten: {', '.join(kept)}")
     if dropped:
         reasons.append(f"structures of the base model that are left out: {', '.join(dropped)}")
     return (*stay, *added), reasons

@@ -40,6 +40,7 @@ from HQCSegmentLib.training.preparing import (
     output_indices,
 )
 from HQCSegmentLib.training.record import check_same_run, recorded_plan, run_settings, write_record
+from HQCSegmentLib.training.rehearsal import rehearsed
 from HQCSegmentLib.training.result import Run
 from HQCSegmentLib.training.sizes import smaller_patch
 from HQCSegmentLib.training.start import make_network
@@ -120,6 +121,11 @@ def finetune(
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
     cases = [make_training_case(case, plan, outputs, kept) for case in training]
+    if base is not None and config.rehearse:
+        forgotten = [place for place in range(1, plan.network.out_channels) if place not in outputs.values()]
+        if forgotten:
+            teacher = base.build_for(plan.labels, plan.inputs).to(team.device)
+            cases = rehearsed(cases, teacher, outputs=forgotten, inference=plan.inference)
     judged = [make_judged_case(case, plan, measured.channels[0], outputs, kept) for case in held_out]
     is_told = resume and any(event["event"] == "base" for event in read_events(out / "events.jsonl"))
     before = {} if base is None or is_told else judge_base(base, plan, judged, team=team)

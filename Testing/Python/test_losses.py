@@ -10,6 +10,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor
 
 from HQCSegmentLib.training.losses import EVEN_AFTER, make_loss, merge_unknown, rare_weights, supervised
+from HQCSegmentLib.training.patches import Batch
 
 SIZE = (3, 4, 5)
 
@@ -163,7 +164,8 @@ def test_outputs_of_less_depth_count_half_of_the_one_before():
     labels, known = random_labels(), torch.ones((2, 4), dtype=torch.bool)
     outputs, loss = [random_logits(seed=seed) for seed in range(3)], make_loss("dice_ce")
     one, two, three = (loss(scores, labels, known) for scores in outputs)
-    assert supervised(loss, outputs, labels, known).item() == pytest.approx(float((one + two / 2 + three / 4) / 1.75))
+    batch = Batch(torch.zeros(2, 1), labels, known)
+    assert supervised(loss, outputs, batch).item() == pytest.approx(float((one + two / 2 + three / 4) / 1.75))
 
 
 class TestWeights:
