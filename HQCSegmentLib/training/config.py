@@ -91,7 +91,7 @@ class TrainConfig(BaseModel):
         ge=0,
         lt=1,
         description="layers of at most this part of the weights stay classical (default: 0.01, or 0 where structures "
-        "are kept that only the base knows, and with include or start zero)",
+        "are kept without being rehearsed, and with include or start zero)",
     )
     rank: int | None = Field(
         default=None, ge=1, description="rank of lora (default: as many trained numbers as qpg, or nearest to it)"

@@ -267,7 +267,8 @@ def choose_classical_part(config: TrainConfig, *, kept: Sequence[str]) -> tuple[
 
     Args:
         config: What was asked for.
-        kept: Structures that only the base knows: nothing in the loss holds them where the last layers change freely.
+        kept: Structures that only the base knows; where they are not rehearsed, nothing in the loss holds them while
+            the last layers change freely.
     """
     if config.method in ("full", "norms"):
         return 0.0, []
@@ -276,7 +277,7 @@ def choose_classical_part(config: TrainConfig, *, kept: Sequence[str]) -> tuple[
     # Who names layers, or wants all weights generated, is taken at their word.
     if config.include != ("*",) or config.start == "zero":
         return 0.0, []
-    if kept:
+    if kept and not config.rehearse:
         return 0.0, [f"small layers not in full: {', '.join(kept)}, which only the base knows, would suffer"]
     return CLASSICAL_PART, [f"layers of up to {CLASSICAL_PART:.0%} of the weights are trained in full: small ones"]
 
