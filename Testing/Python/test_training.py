@@ -141,7 +141,7 @@ def test_the_method_full_trains_all_weights_of_a_base(tiny_run: Path, tiny_cohor
 
 
 @pytest.mark.slow
-def test_structures_that_only_the_base_knows_stay_in_the_model(tmp_path, tiny, dice):
+def test_structures_that_only_the_base_knows_stay_in_the_model_and_are_not_forgotten(tmp_path, tiny, dice):
     """The second hospital draws the cube only, with a value of its own."""
     # Voxels as cubes: a ball is one for the network, too.
     affine = np.eye(4)
@@ -151,13 +151,20 @@ def test_structures_that_only_the_base_knows_stay_in_the_model(tmp_path, tiny, d
     for seed in range(2):
         cube = np.where(tiny.tiny_patient(seed)[1] == 2, 7, 0).astype(np.uint8)
         write_array(cohort / "labels" / f"patient{seed}.nii.gz", cube, affine)
-    tuned = train(cohort, tmp_path / "run", tiny, base=base.path, steps=10)
-    assert tuned.manifest.names == {1: "Ball", 2: "Cube"}
-    assert set(tuned.manifest.training.held_out_dice) == {"Cube"}
     image, label = tiny.tiny_patient(9)
-    result = tuned.segment((image, affine))
-    for value, name in tiny.NAMES.items():
-        assert dice(result.mask(name), label == value) > 0.9
+    found, reasons = {}, {}
+    for rehearse in (True, False):
+        out = tmp_path / f"rehearse-{rehearse}"
+        tuned = train(cohort, out, tiny, base=base.path, steps=60, rehearse=rehearse)
+        assert tuned.manifest.names == {1: "Ball", 2: "Cube"}
+        assert set(tuned.manifest.training.held_out_dice) == {"Cube"}
+        result = tuned.segment((image, affine))
+        found[rehearse] = {name: dice(result.mask(name), label == value) for value, name in tiny.NAMES.items()}
+        reasons[rehearse] = " ".join(json.loads((out / "config.json").read_text())["plan"]["reasons"])
+    assert min(found[True].values()) > 0.9
+    assert found[False]["Ball"] < found[True]["Ball"] - 0.1
+    assert "so as not to be forgotten: Ball" in reasons[True]
+    assert "small layers not in full: Ball" in reasons[False]
 
 
 @pytest.mark.slow
