@@ -124,8 +124,13 @@ def finetune(
     if base is not None and config.rehearse:
         forgotten = [place for place in range(1, plan.network.out_channels) if place not in outputs.values()]
         if forgotten:
-            teacher = base.build_for(plan.labels, plan.inputs).to(team.device)
-            cases = rehearsed(cases, teacher, outputs=forgotten, inference=plan.inference)
+            # Not kept by a name: it shall not take memory while the run trains.
+            cases = rehearsed(
+                cases,
+                base.build_for(plan.labels, plan.inputs).to(team.device),
+                outputs=forgotten,
+                inference=plan.inference,
+            )
     judged = [make_judged_case(case, plan, measured.channels[0], outputs, kept) for case in held_out]
     is_told = resume and any(event["event"] == "base" for event in read_events(out / "events.jsonl"))
     before = {} if base is None or is_told else judge_base(base, plan, judged, team=team)
