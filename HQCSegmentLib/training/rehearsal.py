@@ -29,13 +29,12 @@ def rehearsed(
 
     Args:
         cases: As drawn by hand.
-        network: The base model with the outputs of the run, on the device to work on.
+        network: The base model with the outputs of the run, on the device to work on; put into evaluation mode.
         outputs: Of the structures to draw.
         inference: How the network is slid over an image.
     """
     taught = np.zeros(len(cases[0].known), np.bool_)
     taught[[*outputs]] = True
-    training = network.training
     network.eval()
     result = []
     for case in cases:
@@ -43,7 +42,6 @@ def rehearsed(
         label = np.where((case.label == 0) & taught[found], found, case.label)
         # Voxels to centre patches on stay those of what was drawn by hand: that is what is to be learned.
         result.append(replace(case, label=label, taught=taught))
-    network.train(training)
     return result
 
 

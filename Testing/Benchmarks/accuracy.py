@@ -26,7 +26,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,28 +112,40 @@ def other_site(array: npt.NDArray, study: Study, *, shift: str, seed: int) -> np
     return cone_beam(array + study.hounsfield, seed=seed) - study.hounsfield
 
 
-def write_site(cohort: Any, study: Study, names: list[str], folder: Path, *, shift: str) -> None:
-    """Write the changed images and their labels as a cohort."""
+Changed = tuple[npt.NDArray, npt.NDArray, npt.NDArray]
+"""Image, label map and affine."""
+
+
+def write_changed(cohort: Any, names: Iterable[str], folder: Path, change: Callable[[Any, int], Changed]) -> None:
+    """Write cases as a cohort, each as `change` makes it from the labelled case and its number."""
     for case in cohort.subset(names).cases:
         target = folder / "images" / f"{case.name}.nii.gz"
         if target.exists():
             continue
-        labelled = case.read(cohort.structures)
         number = int("".join(filter(str.isdigit, case.name)))
-        write_array(folder / "labels" / target.name, labelled.label.astype(np.uint8), labelled.image.affine)
-        write_array(target, other_site(labelled.image.array, study, shift=shift, seed=number), labelled.image.affine)
+        image, label, affine = change(case.read(cohort.structures), number)
+        write_array(folder / "labels" / target.name, label.astype(np.uint8), affine)
+        write_array(target, image, affine)
+
+
+def write_site(cohort: Any, study: Study, names: list[str], folder: Path, *, shift: str) -> None:
+    """Write the changed images and their labels as a cohort."""
+
+    def change(labelled: Any, number: int) -> Changed:
+        image = other_site(labelled.image.array, study, shift=shift, seed=number)
+        return image, labelled.label, labelled.image.affine
+
+    write_changed(cohort, names, folder, change)
 
 
 def write_thinned(cohort: Any, folder: Path, *, every: int) -> None:
     """Write a cohort with every so many-th slice along the third axis."""
-    for case in cohort.cases:
-        target = folder / "images" / f"{case.name}.nii.gz"
-        if target.exists():
-            continue
-        labelled = case.read(cohort.structures)
+
+    def change(labelled: Any, number: int) -> Changed:
         affine = labelled.image.affine @ np.diag([1, 1, every, 1])
-        write_array(folder / "labels" / target.name, labelled.label[..., ::every].astype(np.uint8), affine)
-        write_array(target, labelled.image.array[..., ::every], affine)
+        return labelled.image.array[..., ::every], labelled.label[..., ::every], affine
+
+    write_changed(cohort, [case.name for case in cohort.cases], folder, change)
 
 
 def measure(bundle: Any, cohort: Any, names: list[str], *, kept: Path) -> dict[str, float]:
