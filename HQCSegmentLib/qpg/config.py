@@ -19,12 +19,15 @@ Channel = Literal["filter", "kernel"]
 Start = Literal["weights", "zero"]
 AnsatzName = Literal[
     "ry_cnot_ring",
+    "ry_cnot_rings",
     "ry_cnot_chain",
     "ry_cnot_none",
     "ryrz_cz_ring",
+    "ryrz_cz_rings",
     "ryrz_cz_chain",
     "ryrz_cz_none",
     "u3_cu3_ring",
+    "u3_cu3_rings",
     "u3_cu3_chain",
     "u3_cu3_none",
 ]

@@ -34,7 +34,7 @@ class RyCnot:
         gates: list[Gate] = []
         for layer in range(depth):
             if layer > 0:
-                gates += [CNOT(*pair) for pair in pairs(self.entanglement, qubits=qubits)]
+                gates += [CNOT(*pair) for pair in pairs(self.entanglement, qubits=qubits, layer=layer)]
             gates += [RY(qubit, layer, qubit) for qubit in range(qubits)]
         return gates
 

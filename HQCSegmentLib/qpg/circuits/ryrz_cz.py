@@ -34,7 +34,7 @@ class RyRzCz:
         gates: list[Gate] = [H(qubit) for qubit in range(qubits)]
         for layer in range(depth):
             if layer > 0:
-                gates += [CZ(*pair) for pair in pairs(self.entanglement, qubits=qubits)]
+                gates += [CZ(*pair) for pair in pairs(self.entanglement, qubits=qubits, layer=layer)]
             gates += [RZ(qubit, layer, qubit) for qubit in range(qubits)]
             gates += [RY(qubit, layer, qubits + qubit) for qubit in range(qubits)]
         return gates

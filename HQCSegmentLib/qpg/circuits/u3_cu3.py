@@ -1,7 +1,7 @@
 """Blocks of U3 and controlled U3. Amplitudes are complex.
 
 The blocks of Quantum-Train's TorchQuantum version (arXiv:2402.16465). H on every qubit; in every layer U3 on every
-qubit, then CU3 from every qubit to the next.
+qubit, then CU3 from qubits to the next.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from HQCSegmentLib.qpg.circuits.gates import CU3, U3, Gate, H
 
 @dataclass(frozen=True)
 class U3Cu3:
-    """H, then depth x (U3 on every qubit, CU3 along ring or chain)."""
+    """H, then depth x (U3 on every qubit, CU3 along ring, rings or chain)."""
 
     entanglement: Entanglement
     is_real = False
@@ -33,7 +33,7 @@ class U3Cu3:
         gates: list[Gate] = [H(qubit) for qubit in range(qubits)]
         for layer in range(depth):
             gates += [U3(qubit, layer, 3 * qubit) for qubit in range(qubits)]
-            for number, pair in enumerate(pairs(self.entanglement, qubits=qubits)):
+            for number, pair in enumerate(pairs(self.entanglement, qubits=qubits, layer=layer)):
                 gates.append(CU3(*pair, layer, 3 * (qubits + number)))
         return gates
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from HQCSegmentLib.qpg.blocks import rows_at_once
-from HQCSegmentLib.qpg.engine.operations import Operation
-from HQCSegmentLib.qpg.engine.windows import Monomial
+from HQCSegmentLib.qpg.engine.windows import Operation
 
 Measure = Literal["squares", "deviations", "differences", "products"]
 """What is read from amplitudes s: |s|^2; |s|^2 - 1; half the difference, or the product, of the halves of the state.
@@ -60,7 +60,7 @@ class Evolution:
         left: (batch, rows, terms).
         right: (batch, columns, terms).
         steps: Operations.
-        matrices: Unitary, one for every operation that is not `Monomial`.
+        matrices: Of all operations, unitary.
         measure: What is read: rows * columns values, or half as many; real.
     """
 
@@ -90,20 +90,15 @@ class Evolution:
         """
         left, right = self.left, self.right
         finals = left.new_empty(len(left), self.size) if keep and self.steps else None
-        workspace = left.new_empty(2, self._at_once, self.size)
+        workspace = left.new_empty(3, self._at_once, self.size)
         for circuits in self._blocks(destination, first):
             part = slice(circuits.start - first, circuits.stop - first)
-            state, spare = workspace[:, : part.stop - part.start].unbind(0)
+            state, spare, other = workspace[:, : part.stop - part.start].unbind(0)
             _product(left[part], right[part], out=state)
-            remaining = iter(self.matrices)
-            for step in self.steps:
-                if isinstance(step, Monomial):
-                    step.forward(state, out=spare)
-                else:
-                    step.forward(state, next(remaining)[part], out=spare)
-                state, spare = spare, state
-            if finals is not None:
-                finals[part] = state
+            for number, (step, which) in enumerate(self._steps, start=1):
+                out = finals[part] if finals is not None and number == len(self.steps) else spare
+                step.forward(state, [matrix[part] for matrix in self.matrices[which]], out=out, spare=other)
+                state, spare = out, state
             values = destination.buffer(circuits)
             _measure(state, self.measure, out=values)
             destination.take(circuits, values)
@@ -121,39 +116,36 @@ class Evolution:
         # Products with few rows are much faster than those with few columns: factors' gradients come with terms first.
         by_left, by_right = (factor.new_empty(factor.mT.shape) for factor in (left, right))
         by_matrix = [torch.empty_like(matrix) for matrix in self.matrices]
-        workspace = left.new_empty(4, self._at_once, self.size)
+        workspace = left.new_empty(5, self._at_once, self.size)
+        earliest = next((place for place, step in enumerate(self.steps) if step.count), 0)
         for circuits in self._blocks(source, first):
             part = slice(circuits.start - first, circuits.stop - first)
-            state, costate, spare, spare_costate = workspace[:, : part.stop - part.start].unbind(0)
-            if finals is None:
-                _product(left[part], right[part], out=state)
-            else:
-                state.copy_(finals[part])
+            costate, spare_costate, spare, before, after = workspace[:, : part.stop - part.start].unbind(0)
+            state = _product(left[part], right[part], out=before) if finals is None else finals[part]
 
             def values(state: Tensor = state, circuits: slice = circuits) -> Tensor:
                 return _measure(state, self.measure, out=source.buffer(circuits))
 
             _costate(state, self.measure, source.gradient(circuits, values), out=costate)
-            number = len(self.matrices)
-            for step in reversed(self.steps):
-                if isinstance(step, Monomial):
-                    step.backward(state, out=spare)
-                    step.backward(costate, out=spare_costate)
-                else:
-                    number -= 1
-                    step.backward(
-                        state,
-                        costate,
-                        self.matrices[number][part],
-                        out=(spare, spare_costate),
-                        by_matrix=by_matrix[number][part],
-                    )
-                state, spare = spare, state
+            for place, (step, which) in reversed(list(enumerate(self._steps))):
+                matrices = [matrix[part] for matrix in self.matrices[which]]
+                step.gradients(state, costate, matrices, out=[by[part] for by in by_matrix[which]])
+                step.backward(costate, matrices, out=spare_costate, spare=spare)
                 costate, spare_costate = spare_costate, costate
+                # No gradient needs an earlier state.
+                if place > earliest:
+                    step.undo(state, matrices, out=before, spare=spare)
+                    state, before, after = before, after, before
             costate = costate.unflatten(1, (left.shape[1], right.shape[1]))
             torch.bmm(right[part].mT, costate.mT, out=by_left[part]).conj_physical_()
             torch.bmm(left[part].mT, costate, out=by_right[part]).conj_physical_()
         return [by_left.mT, by_right.mT, *by_matrix]
+
+    @property
+    def _steps(self) -> Iterator[tuple[Operation, slice]]:
+        """Operations, and which of the matrices are theirs."""
+        ends = accumulate(step.count for step in self.steps)
+        return ((step, slice(end - step.count, end)) for step, end in zip(self.steps, ends, strict=True))
 
     @property
     def _at_once(self) -> int:
@@ -165,9 +157,10 @@ class Evolution:
         return blocks.blocks(first, first + len(self.left), most=self._at_once)
 
 
-def _product(left: Tensor, right: Tensor, *, out: Tensor) -> None:
+def _product(left: Tensor, right: Tensor, *, out: Tensor) -> Tensor:
     """States that are sums of products, (batch, rows * columns)."""
     torch.bmm(left, right.transpose(1, 2), out=out.unflatten(1, (left.shape[1], right.shape[1])))
+    return out
 
 
 def _measure(state: Tensor, measure: Measure, *, out: Tensor) -> Tensor:

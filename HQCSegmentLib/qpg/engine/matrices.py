@@ -55,26 +55,29 @@ def one_qubit_states(stage: Local, angles: Tensor, *, uniform: bool) -> Tensor:
     return torch.stack([zero, one], dim=2)
 
 
-def local_matrices(stages: Sequence[Local], groups: Sequence[slice], angles: Tensor) -> list[list[Tensor]]:
+def local_matrices(stages: Sequence[Local], groups: Sequence[Sequence[slice]], angles: Tensor) -> list[list[Tensor]]:
     """Matrices of groups of neighbouring qubits.
 
     Args:
         stages: One-qubit gates; every qubit has one rotation about y, and maybe phases before and after it.
-        groups: Neighbouring qubits, most of them of equal number: these are computed together.
+        groups: Neighbouring qubits, or several such groups of equally many, which come one after the other in a batch.
+            Those of equal number, which most are, are computed together.
         angles: (batch, depth, angles per layer), radians.
 
     Returns:
-        For every stage and group (batch, 2**q, 2**q), q being the number of qubits of the group.
+        For every stage and (members of) group (members * batch, 2**q, 2**q), q being the number of qubits.
     """
     rotations, befores, afters = zip(*(_whole(stage, angles) for stage in stages), strict=True)
     result: dict[tuple[int, int], Tensor] = {}
-    for size in {group.stop - group.start for group in groups}:
-        members = [number for number, group in enumerate(groups) if group.stop - group.start == size]
+    widths = [(group[0].stop - group[0].start, len(group)) for group in groups]
+    for alike in set(widths):
+        members = [number for number, width in enumerate(widths) if width == alike]
         places = list(product(range(len(stages)), members))
 
         def gathered(parts: Sequence[Tensor], places: list[tuple[int, int]] = places) -> Tensor:
-            """(stages * members, batch, size, ...)."""
-            return torch.stack([parts[stage][:, groups[number]] for stage, number in places])
+            """(stages * groups, members * batch, qubits, ...)."""
+            chosen = [parts[stage][:, one] for stage, number in places for one in groups[number]]
+            return torch.stack(chosen).view(len(places), -1, *chosen[0].shape[1:])
 
         matrices = _rotations(gathered(rotations))
         if befores[0] is not None:

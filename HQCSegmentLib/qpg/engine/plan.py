@@ -117,7 +117,9 @@ def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, n
     """Plan of circuits; arguments as those of `Run.of`."""
     program = compiled(ansatz, qubits=qubits, depth=depth)
     # A first qubit that is a sign does not count for balance.
-    cut = max(1, (qubits + 1) // 2 if measure == "differences" else qubits // 2)
+    preferred = max(1, (qubits + 1) // 2 if measure == "differences" else qubits // 2)
+    fixed = [gate for stage in program.stages if isinstance(stage, Fixed) for gate in stage.gates]
+    cut = min(preferred, max(1, qubits - preferred), key=lambda where: crossings(fixed, where))
     rows = -(-numbers // 2 ** (qubits - cut))
     return Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows)
 

@@ -15,7 +15,7 @@ from HQCSegmentLib.qpg.circuits import CNOT, CU3, CZ, RY, RZ, U3, H, pairs
 NAMES = {
     f"{family}_{entanglement}"
     for family in ("ry_cnot", "ryrz_cz", "u3_cu3")
-    for entanglement in ("ring", "chain", "none")
+    for entanglement in ("ring", "rings", "chain", "none")
 }
 
 
@@ -29,6 +29,19 @@ def test_all_families_are_there_under_their_names():
     assert {name for name, ansatz in qpg.ANSATZES.items() if ansatz.is_real} == {
         name for name in NAMES if name.startswith("ry_cnot")
     }
+
+
+def test_two_rings_are_joined_by_one_gate_in_turn():
+    first, second = [(0, 1), (1, 2), (2, 0)], [(3, 4), (4, 3)]
+    assert pairs("rings", qubits=5, layer=1) == [*first, (2, 3), *second]
+    assert pairs("rings", qubits=5, layer=2) == [*second, (4, 0), *first]
+    assert pairs("rings", qubits=2, layer=1) == [(0, 1)]
+    assert pairs("rings", qubits=2, layer=2) == [(1, 0)]
+    assert pairs("rings", qubits=1) == []
+    cnots = [gate for gate in gates("ry_cnot_rings", qubits=5, depth=3) if isinstance(gate, CNOT)]
+    assert [(gate.control, gate.target) for gate in cnots] == pairs("rings", qubits=5, layer=1) + pairs(
+        "rings", qubits=5, layer=2
+    )
 
 
 def test_ring_chain_and_none():
@@ -64,8 +77,9 @@ def test_u3_cu3_ends_every_layer_with_its_cu3():
 @pytest.mark.parametrize("qubits", [1, 2, 5])
 def test_angles_per_layer(qubits: int):
     ring, chain = (0, 0) if qubits == 1 else (qubits, qubits - 1)
+    rings = {1: 0, 2: 1, 5: 6}[qubits]
     for name in NAMES:
-        controlled = ring if name.endswith("ring") else chain if name.endswith("chain") else 0
+        controlled = {"ring": ring, "rings": rings, "chain": chain, "none": 0}[name.rsplit("_", 1)[1]]
         expected = {"ry": qubits, "ryrz": 2 * qubits, "u3": 3 * (qubits + controlled)}[name.split("_")[0]]
         assert qpg.ANSATZES[name].angles_per_layer(qubits) == expected, name
 
