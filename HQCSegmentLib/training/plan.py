@@ -271,7 +271,9 @@ def choose_classical_part(config: TrainConfig, *, kept: Sequence[str]) -> tuple[
             the last layers change freely.
     """
     if config.method in ("full", "norms"):
-        return 0.0, []
+        trained = "no weights of layers" if config.method == "norms" else "all weights"
+        unused = f"classical part: without effect, since method {config.method} trains {trained}"
+        return 0.0, [] if config.classical_part is None else [unused]
     if config.classical_part is not None:
         return config.classical_part, [f"layers of up to {config.classical_part:.1%} of the weights in full: as asked"]
     # Who names layers, or wants all weights generated, is taken at their word.

@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--base-steps", type=int, default=2000, help="steps of the base model")
     parser.add_argument("--base-only", action="store_true", help="train the base model, and nothing else")
     parser.add_argument(
-        "--tuning", action="store_true", help="judge on 20 cases that are neither trained on nor tested"
+        "--tuning", action="store_true", help="judge on cases that are neither trained on nor tested (hippocampus: 20)"
     )
     arguments = parser.parse_args()
 
@@ -222,8 +222,7 @@ def main() -> None:
     random.Random(0).shuffle(names)
     base_names = names[: study.base]
     pool = names[study.base : study.base + study.pool]
-    tuning = names[study.base + study.pool : -study.test]
-    test = tuning if arguments.tuning else names[-study.test :]
+    test = names[study.base + study.pool : -study.test] if arguments.tuning else names[-study.test :]
     common = {**study.settings, "batch": 2, "held_out": 0}
 
     base, site = None, cohort
@@ -237,6 +236,8 @@ def main() -> None:
         common.pop("spacing", None)
     elif study.pool < 2 * max(map(int, arguments.cases.split(","))):
         pool = base_names + pool
+        # Those of them that are not drawn are left over for tuning.
+        test = names[: -study.test] if arguments.tuning else test
     common["steps"] = arguments.steps or (STEPS_FROM_SCRATCH if arguments.from_scratch else STEPS_FROM_BASE)
 
     kind = "scratch-" if base is None else "" if arguments.shift == "scanner" else f"{arguments.shift}-"
@@ -268,7 +269,8 @@ def main() -> None:
                 seconds = time.monotonic() - start
                 numbers = bundle.manifest.training.trainable_numbers
                 kept = out / f"dice{judged}.json"
-                add(variant, cases, seed, numbers, measure(bundle, site, test, kept=kept), seconds)
+                others = [name for name in test if name not in drawn]
+                add(variant, cases, seed, numbers, measure(bundle, site, others, kept=kept), seconds)
 
     print("\n| what is trained | cases | trainable numbers | mean Dice per seed | mean |\n|---|---|---|---|---|")
     for method, cases in dict.fromkeys((row["method"], row["cases"]) for row in rows):

@@ -148,6 +148,17 @@ def test_how_much_of_an_image_a_structure_fills_is_measured():
     assert measured((1, 1, 1)).frequencies == {"GTV": pytest.approx(8 / (40 * 40 * 24))}
 
 
+@pytest.mark.parametrize(("method", "trains"), [("full", "all weights"), ("norms", "no weights of layers")])
+def test_a_classical_part_is_told_to_be_without_effect_where_it_is(method: str, trains: str):
+    reason = f"classical part: without effect, since method {method} trains {trains}"
+    asked = TrainConfig(device="cpu", method=method, classical_part=0.1)
+    assert reason in plan_from_scratch(asked, measured((1, 1, 1)), {1: "GTV"}).reasons
+    silent = TrainConfig(device="cpu", method=method)
+    assert not any(
+        "classical part" in text for text in plan_from_scratch(silent, measured((1, 1, 1)), {1: "GTV"}).reasons
+    )
+
+
 class TestClassWeights:
     RARE, COMMON = measured((1, 1, 1)), measured((1, 1, 1), shape=(16, 16, 16))
 
