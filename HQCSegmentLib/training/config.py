@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -13,8 +14,18 @@ from HQCSegmentLib.normalization import Normalization
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
-DEPTH_FROM_BASE, DEPTH_FROM_SCRATCH = 2, 4
-"""From scratch, where weights have further to go, deeper circuits were better for every seed (Docs/results.md)."""
+
+@dataclass(frozen=True)
+class UsualCircuits:
+    """Circuits where nothing else is asked for, chosen by what was measured (Docs/results.md)."""
+
+    depth: int
+    ansatz: AnsatzName
+    angle_spread: float
+
+
+FROM_BASE = UsualCircuits(depth=2, ansatz="ry_cnot_ring", angle_spread=0.5)
+FROM_SCRATCH = UsualCircuits(depth=3, ansatz="ry_cnot_rings", angle_spread=0.2)
 
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
@@ -57,22 +68,27 @@ class TrainConfig(BaseModel):
         default=None,
         ge=1,
         le=MAX_DEPTH,
-        description=f"layers of rotations in every circuit (default: {DEPTH_FROM_BASE} from a base, "
-        f"{DEPTH_FROM_SCRATCH} from scratch)",
+        description=f"layers of rotations in every circuit (default: {FROM_BASE.depth} from a base, "
+        f"{FROM_SCRATCH.depth} from scratch)",
     )
     readout: Readout = Field(default="signed", description="how Born probabilities become values")
-    ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
+    ansatz: AnsatzName | None = Field(
+        default=None,
+        description=f"circuit family and entanglement (default: {FROM_BASE.ansatz} from a base, {FROM_SCRATCH.ansatz} "
+        "from scratch)",
+    )
     coordinates: Coordinates = Field(
         default="flat",
         description="where generated values land: weight by weight, by input-channel and spatial bits, or along the "
         "start weights' singular directions",
     )
     channel: Channel = Field(default="filter", description="what owns a circuit: an output filter, or each kernel")
-    angle_spread: float = Field(
-        default=0.5,
+    angle_spread: float | None = Field(
+        default=None,
         ge=0,
         le=10,
-        description="deviation in radians of random angles that circuits start around (0: the uniform state)",
+        description="deviation in radians of random angles that circuits start around, 0 being the uniform state "
+        f"(default: {FROM_BASE.angle_spread} from a base, {FROM_SCRATCH.angle_spread} from scratch)",
     )
     start: Start = Field(
         default="weights",
@@ -225,13 +241,14 @@ class TrainConfig(BaseModel):
 
     def qpg(self, *, from_base: bool) -> QPGConfig:
         """The circuits' part of the settings; which small layers stay classical is for the plan to say."""
+        usual = FROM_BASE if from_base else FROM_SCRATCH
         return QPGConfig(
-            depth=self.depth or (DEPTH_FROM_BASE if from_base else DEPTH_FROM_SCRATCH),
+            depth=self.depth or usual.depth,
             readout=self.readout,
-            ansatz=self.ansatz,
+            ansatz=self.ansatz or usual.ansatz,
             coordinates=self.coordinates,
             channel=self.channel,
-            angle_spread=self.angle_spread,
+            angle_spread=usual.angle_spread if self.angle_spread is None else self.angle_spread,
             start=self.start,
             depth_pattern=self.depth_pattern,
             include=self.include,
