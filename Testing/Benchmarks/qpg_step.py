@@ -3,12 +3,13 @@
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
                                           [--settings from-base,depth=4] [--device cuda]
 
-A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits as they are by default
-in a run from a base and from scratch, or others (`depth=4:readout=probability`, names as of `hqcsegment train`, what is
-not named as from a base), and classical training take turns in one process with the same threads; medians after one step each to warm up. Small layers are
-trained in full, as in training, or with `--classical-part 0` not. Freed memory is used again, as in training, or with
-`--fresh-memory` taken anew from the system, as PyTorch does it by itself. Goals: at most 5 % more than classical
-training for the larger two networks, at most 25 % for the smallest. About 10 minutes on 2 idle cores.
+A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits as they are by
+default in a run from a base and from scratch, or others (`depth=4:readout=probability`, names as of `hqcsegment
+train`, what is not named as from a base), and classical training take turns in one process with the same threads;
+medians after one step each to warm up. Small layers are trained in full, as in training, or with `--classical-part 0`
+not. Freed memory is used again, as in training, or with `--fresh-memory` taken anew from the system, as PyTorch does
+it by itself. Goals: at most 5 % more than classical training for the larger two networks, at most 25 % for the
+smallest. About 10 minutes on 2 idle cores.
 """
 
 from __future__ import annotations
