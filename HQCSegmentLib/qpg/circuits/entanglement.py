@@ -12,8 +12,8 @@ def pairs(entanglement: Entanglement, *, qubits: int, layer: int = 1) -> list[tu
     """Control and target of the two-qubit gates of one layer, in order.
 
     Two halves of a circuit that are joined by one gate a layer, not by the two of a ring, are a sum of half as many
-    products after it: `rings` of depth 4 cost about as much as a ring of depth 2, and change as many weights in as many
-    directions as a ring of their depth does, which a chain does not (Docs/qpg.md).
+    products after it: `rings` of depth 3 cost about as much as a ring of depth 2, and change weights in as many
+    directions as a ring of their depth does, which a chain does not (Docs/results.md).
 
     Args:
         entanglement: ring, (q, (q + 1) mod n) for q = 0 .. n-1; chain, the same without the closing (n-1, 0); rings,
