@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -14,18 +13,9 @@ from HQCSegmentLib.normalization import Normalization
 from HQCSegmentLib.qpg import QPGConfig
 from HQCSegmentLib.qpg.config import MAX_DEPTH, AnsatzName, Channel, Coordinates, Readout, Start
 
-
-@dataclass(frozen=True)
-class UsualCircuits:
-    """Circuits where nothing else is asked for, chosen by what was measured (Docs/results.md)."""
-
-    depth: int
-    ansatz: AnsatzName
-    angle_spread: float
-
-
-FROM_BASE = UsualCircuits(depth=2, ansatz="ry_cnot_ring", angle_spread=0.5)
-FROM_SCRATCH = UsualCircuits(depth=3, ansatz="ry_cnot_rings", angle_spread=0.2)
+ANGLE_SPREAD_FROM_BASE, ANGLE_SPREAD_FROM_SCRATCH = 0.5, 0.2
+"""In radians. Around smaller angles circuits change more of the weights, in nearly as many directions: from scratch
+circuits of depth 2 are as good around them as deeper ones (Docs/results.md)."""
 
 Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """In mm."""
@@ -64,19 +54,9 @@ class TrainConfig(BaseModel):
         description="slices that a 2D network sees at once of each image, at the working spacing along S, to label the "
         "middle one (2.5D; default: the base's, or 1; more than 1 imply dims 2)",
     )
-    depth: int | None = Field(
-        default=None,
-        ge=1,
-        le=MAX_DEPTH,
-        description=f"layers of rotations in every circuit (default: {FROM_BASE.depth} from a base, "
-        f"{FROM_SCRATCH.depth} from scratch)",
-    )
+    depth: int = Field(default=2, ge=1, le=MAX_DEPTH, description="layers of rotations in every circuit")
     readout: Readout = Field(default="signed", description="how Born probabilities become values")
-    ansatz: AnsatzName | None = Field(
-        default=None,
-        description=f"circuit family and entanglement (default: {FROM_BASE.ansatz} from a base, {FROM_SCRATCH.ansatz} "
-        "from scratch)",
-    )
+    ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
     coordinates: Coordinates = Field(
         default="flat",
         description="where generated values land: weight by weight, by input-channel and spatial bits, or along the "
@@ -88,7 +68,7 @@ class TrainConfig(BaseModel):
         ge=0,
         le=10,
         description="deviation in radians of random angles that circuits start around, 0 being the uniform state "
-        f"(default: {FROM_BASE.angle_spread} from a base, {FROM_SCRATCH.angle_spread} from scratch)",
+        f"(default: {ANGLE_SPREAD_FROM_BASE} from a base, {ANGLE_SPREAD_FROM_SCRATCH} from scratch)",
     )
     start: Start = Field(
         default="weights",
@@ -241,14 +221,14 @@ class TrainConfig(BaseModel):
 
     def qpg(self, *, from_base: bool) -> QPGConfig:
         """The circuits' part of the settings; which small layers stay classical is for the plan to say."""
-        usual = FROM_BASE if from_base else FROM_SCRATCH
+        usual = ANGLE_SPREAD_FROM_BASE if from_base else ANGLE_SPREAD_FROM_SCRATCH
         return QPGConfig(
-            depth=self.depth or usual.depth,
+            depth=self.depth,
             readout=self.readout,
-            ansatz=self.ansatz or usual.ansatz,
+            ansatz=self.ansatz,
             coordinates=self.coordinates,
             channel=self.channel,
-            angle_spread=usual.angle_spread if self.angle_spread is None else self.angle_spread,
+            angle_spread=usual if self.angle_spread is None else self.angle_spread,
             start=self.start,
             depth_pattern=self.depth_pattern,
             include=self.include,

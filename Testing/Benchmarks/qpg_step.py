@@ -1,15 +1,14 @@
 """What Quantum Parameter Generation adds to a training step, beside classical training of the same network.
 
     python Testing/Benchmarks/qpg_step.py [--out FILE.json] [--tasks smallest,unet3d,unetpp2d] [--repeats N]
-                                          [--settings from-base,depth=4] [--device cuda]
+                                          [--settings default,coordinates=singular,depth=4] [--device cuda]
 
-A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits as they are by
-default in a run from a base and from scratch, or others (`depth=4:readout=probability`, names as of `hqcsegment
-train`, what is not named as from a base), and classical training take turns in one process with the same threads;
-medians after one step each to warm up. Small layers are trained in full, as in training, or with `--classical-part 0`
-not. Freed memory is used again, as in training, or with `--fresh-memory` taken anew from the system, as PyTorch does
-it by itself. Goals: at most 5 % more than classical training for the larger two networks, at most 25 % for the
-smallest. About 10 minutes on 2 idle cores.
+A step is forward, Dice + cross-entropy, backward, clipping and AdamW, on random images. Circuits with the default
+settings of a run from a base, or others (`depth=4:readout=probability`, names as of `hqcsegment train`), and classical
+training take turns in one process with the same threads; medians after one step each to warm up. Small layers are
+trained in full, as in training, or with `--classical-part 0` not. Freed memory is used again, as in training, or with
+`--fresh-memory` taken anew from the system, as PyTorch does it by itself. Goals: at most 5 % more than classical
+training for the larger two networks, at most 25 % for the smallest. About 10 minutes on 2 idle cores.
 """
 
 from __future__ import annotations
@@ -77,14 +76,10 @@ TASKS = {
 }  # fmt: skip
 
 
-USUAL = ("from-base", "from-scratch")
-"""Circuits where nothing else is asked for."""
-
-
 def circuits_of(words: str, classical_part: float) -> qpg.QPGConfig:
-    """Circuits with settings as they are written on the command line, `name=value:...`, or the usual ones."""
-    settings = {} if words in USUAL else dict(setting.split("=", 1) for setting in words.split(":"))
-    return replace(make(TrainConfig, settings).qpg(from_base=words != "from-scratch"), classical_part=classical_part)
+    """Circuits with settings as they are written on the command line, `name=value:...`, or `default`."""
+    settings = {} if words == "default" else dict(setting.split("=", 1) for setting in words.split(":"))
+    return replace(make(TrainConfig, settings).qpg(from_base=True), classical_part=classical_part)
 
 
 def step_of(task: Task, method: qpg.QPGConfig | None, device: str) -> tuple[Callable[[], None], int]:
@@ -144,7 +139,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write JSON")
     parser.add_argument("--tasks", default=",".join(TASKS), help="which networks")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--settings", default=",".join(USUAL), help="circuits to measure")
+    parser.add_argument("--settings", default="default,coordinates=singular", help="circuits to measure")
     parser.add_argument("--classical-part", type=float, default=0.01, help="as of `hqcsegment train`")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--fresh-memory", action="store_true", help="take memory anew from the system for every tensor")

@@ -129,8 +129,10 @@ def test_a_field_says_what_the_model_says(command, panel, widgets):
 
 
 def test_a_field_that_is_empty_shows_its_default_in_words(widgets):
-    shown = {name: widgets[f"TrainOptions_{name}"].placeholderText() for name in ("depth", "folds", "batch", "exclude")}
-    assert shown == {"depth": "2 from a base, 3 from scratch", "folds": "none", "batch": "2", "exclude": "none"}
+    names = ("angle_spread", "folds", "batch", "exclude")
+    shown = {name: widgets[f"TrainOptions_{name}"].placeholderText() for name in names}
+    in_words = "0.5 from a base, 0.2 from scratch"
+    assert shown == {"angle_spread": in_words, "folds": "none", "batch": "2", "exclude": "none"}
     firsts = {name: widgets[f"TrainOptions_{name}"].itemText(0) for name in ("network", "augment", "class_weights")}
     assert firsts == {
         "network": "default: the base's, or unet", "augment": "default: yes", "class_weights": "default",
