@@ -1,4 +1,4 @@
-"""Learning rates fit the start and the method, and give way to what was asked for."""
+"""Learning rates and start angles fit the start and the method, and give way to what was asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from HQCSegmentLib.training.rates import choose_angle_rate, choose_learning_rate
 
 def test_angles_go_further_from_random_weights_than_from_weights_that_fit():
     assert choose_angle_rate(TrainConfig(), from_base=False) > choose_angle_rate(TrainConfig(), from_base=True)
+
+
+def test_random_weights_are_changed_more_evenly_than_weights_that_fit_unless_asked_otherwise():
+    spreads = [TrainConfig().qpg(from_base=from_base).angle_spread for from_base in (False, True)]
+    assert spreads == [0.2, 0.5]
+    asked = TrainConfig(angle_spread=0)
+    assert [asked.qpg(from_base=from_base).angle_spread for from_base in (False, True)] == [0, 0]
 
 
 @pytest.mark.parametrize("from_base", [True, False])

@@ -32,7 +32,8 @@ SIZES = [
         id=f"{ansatz}-{size[0]}x{size[1]}",
     )
     for ansatz in ANSATZES
-    for size in ALL_SIZES + DEEP_SIZES
+    # The stages of these are those of the rings and chains of their family, and of the real rings.
+    for size in (SOME_SIZES if ansatz in ("ryrz_cz_rings", "u3_cu3_rings") else ALL_SIZES) + DEEP_SIZES
 ]
 
 
