@@ -1,12 +1,12 @@
 """In how many directions circuits can change weights, and how evenly: before any training.
 
-    python Testing/Benchmarks/qpg_directions.py [--qubits N] [--depths 2,3,4] [--spreads 0.25,0.5] [--out FILE.json]
+    python Testing/Benchmarks/qpg_directions.py [--qubits N] [--depths 2 3 4] [--spreads 0.25 0.5] [--out FILE.json]
 
 Around random start angles (normal, deviation `--spreads`) the generated values v change by J dphi. Of J, (values,
 angles), are told:
 
-- directions: the entropic rank exp(-sum p log p), p being the squared singular values divided by their sum: how many
-  directions of about equal size the angles span; at most the number of angles;
+- directions: the entropic rank of J^T J (`qpg.matrix_ranks`): how many directions of about equal size the angles span;
+  at most the number of angles;
 - evenness: (sum e)^2 / (values * sum e^2), e being the squared lengths of J's rows: the part of the values that change
   at all; 1 if all change equally, 1/3 for single normal numbers.
 
@@ -19,13 +19,13 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from HQCSegmentLib import qpg
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.qpg.readout import values
 
@@ -50,11 +50,9 @@ def jacobian(angles: Tensor, *, ansatz: str) -> Tensor:
 
 def described(matrix: Tensor) -> tuple[float, float]:
     """Directions and evenness of a matrix J, (values, angles)."""
-    parts = torch.linalg.svdvals(matrix).square()
-    parts /= parts.sum()
     rows = matrix.square().sum(dim=1)
-    directions = torch.exp(torch.special.entr(parts).sum())
-    return float(directions), float(rows.sum().square() / (len(rows) * rows.square().sum()))
+    evenness = rows.sum().square() / (len(rows) * rows.square().sum())
+    return qpg.matrix_ranks(matrix.mT @ matrix).entropic, float(evenness)
 
 
 def measure(ansatz: str, *, qubits: int, depth: int, spread: float, circuits: int) -> dict[str, Any]:
@@ -75,22 +73,13 @@ def measure(ansatz: str, *, qubits: int, depth: int, spread: float, circuits: in
     }  # fmt: skip
 
 
-def numbers(kind: type) -> Any:
-    """Reads a list of numbers from the command line."""
-
-    def read(words: str) -> Sequence[Any]:
-        return [kind(word) for word in words.split(",")]
-
-    return read
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--qubits", type=int, default=11)
-    parser.add_argument("--depths", type=numbers(int), default=[2, 3, 4])
+    parser.add_argument("--depths", nargs="+", type=int, default=[2, 3, 4])
     parser.add_argument(
-        "--spreads", type=numbers(float), default=[0.1, 0.25, 0.5, 1.0], help="of start angles, radians"
+        "--spreads", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0], help="of start angles, radians"
     )
     parser.add_argument("--circuits", type=int, default=8, help="of which medians are taken")
     parser.add_argument("--out", type=Path, help="also write JSON")

@@ -482,6 +482,8 @@ def test_layers_may_have_other_depths_or_stay_classical(tiny_run: Path, tiny_coh
     assert {depth for name, depth in depths.items() if "submodule" not in name} == {2}
     trained, _ = train(tiny_cohort, tmp_path / "b", tiny, **run, exclude=("*submodule*",)).adapter()
     assert {name for name in trained if name.endswith("angles")} == {name for name in depths if "submodule" not in name}
+    trained, _ = train(tiny_cohort, tmp_path / "scratch", tiny, steps=1).adapter()
+    assert {tensor.shape[1] for name, tensor in trained.items() if name.endswith("angles")} == {2}
     trained, _ = train(tiny_cohort, tmp_path / "small", tiny, base=base, steps=1).adapter()
     assert {name for name in trained if name.endswith("angles")} < {name for name in depths if "submodule" in name}
     assert "model.2.0.conv.weight" in trained

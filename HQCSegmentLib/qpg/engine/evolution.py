@@ -132,7 +132,7 @@ class Evolution:
                 step.gradients(state, costate, matrices, out=[by[part] for by in by_matrix[which]])
                 step.backward(costate, matrices, out=spare_costate, spare=spare)
                 costate, spare_costate = spare_costate, costate
-                # No gradient needs an earlier state.
+                # States before the earliest matrices are not needed.
                 if place > earliest:
                     step.undo(state, matrices, out=before, spare=spare)
                     state, before, after = before, after, before
