@@ -14,6 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
+PREPARING = {
+    "reading": "reading cases",
+    "preparing": "preparing cases",
+    "rehearsing": "the base draws what it alone knows",
+    "judging": "measuring the base",
+    "measuring": "measuring how long a step takes",
+}
+"""Words for the work before the first step of a training (`training.events.Preparing`)."""
+
 
 def emit_json(event: dict[str, Any]) -> None:
     """One event as a line on stdout.
@@ -68,14 +77,23 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
         console=error_console(),
     )
     state = {"loss": "", "dice": "", "base": "", "left": ""}
-    task = progress.add_task(title, total=None, state="reading cases")
+    task = progress.add_task(title, total=None, state=PREPARING["reading"])
 
     begun = False
 
     def show(event: dict[str, Any]) -> None:
         nonlocal begun
+        if "run" in event:
+            progress.update(task, description=f"{title}, model {event['run']} of {event['runs']}")
+        elif "fold" in event:
+            progress.update(task, description=f"{title}, fold {event['fold']}")
+        if event["event"] == "preparing":
+            progress.update(task, completed=event["step"], total=event["of"], state=PREPARING[event["work"]])
+            return
         begun = True
-        if event["event"] == "progress":
+        if event["event"] == "started":
+            progress.update(task, completed=0, total=event["steps"])
+        elif event["event"] == "progress":
             state["loss"] = f"loss {event['loss']:.3f}"
             state["left"] = f"{duration(event['eta_s'])} left"
             progress.update(task, completed=event["step"], total=event["of"])
@@ -92,10 +110,6 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
             progress.console.print(f"Prepared images: {event['found']} found, {event['made']} made; cache of {size}.")
         elif event["event"] == "done":
             state["left"] = ""
-        if "run" in event:
-            progress.update(task, description=f"{title}, model {event['run']} of {event['runs']}")
-        elif "fold" in event:
-            progress.update(task, description=f"{title}, fold {event['fold']}")
         progress.update(task, state="  ".join(part for part in state.values() if part))
 
     with progress:

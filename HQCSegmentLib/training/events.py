@@ -6,12 +6,18 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 Event = dict[str, Any]
 OnEvent = Callable[[Event], None]
+
+Work = Literal["reading", "preparing", "rehearsing", "judging", "measuring"]
+"""What is done before the first step: cases read and prepared; the base draws what it alone knows, and is judged; the
+time of a step measured."""
+
+Item = TypeVar("Item")
 
 
 class EventLog:
@@ -51,6 +57,32 @@ def _is_cut_off(path: Path) -> bool:
             return False
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
+
+
+class Preparing:
+    """Tells how far the work before the first step is, as events `preparing` (work, step, of).
+
+    They are passed on and written nowhere: a run has no folder before everything has been read and checked.
+    """
+
+    def __init__(self, on_event: OnEvent | None) -> None:
+        """From now on; None where nobody listens."""
+        self._on_event = on_event
+        self._start = time.monotonic()
+
+    def each(self, items: Sequence[Item], work: Work) -> Iterator[Item]:
+        """The items, telling before the first and after each how many are done."""
+        if items:
+            self.tell(work, 0, len(items))
+        for done, item in enumerate(items, start=1):
+            yield item
+            self.tell(work, done, len(items))
+
+    def tell(self, work: Work, step: int, of: int) -> None:
+        """One event."""
+        if self._on_event is not None:
+            time_s = round(time.monotonic() - self._start, 3)
+            self._on_event({"event": "preparing", "work": work, "step": step, "of": of, "time_s": time_s})
 
 
 class TimeLeft:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from torch import nn
@@ -13,6 +14,7 @@ from HQCSegmentLib.cohort import LabelMap
 from HQCSegmentLib.evaluation.metrics import compare_masks, dice_per_structure
 from HQCSegmentLib.inference import winning_outputs
 from HQCSegmentLib.inference.confidence import ExpectedDice
+from HQCSegmentLib.training.events import Preparing
 from HQCSegmentLib.training.plan import Plan
 from HQCSegmentLib.training.preparing import JudgedCase
 from HQCSegmentLib.training.team import Team
@@ -38,7 +40,13 @@ class Judgement:
 
 
 def judge(
-    network: nn.Module, cases: Sequence[JudgedCase], inference: Inference, *, team: Team, surface: bool = False
+    network: nn.Module,
+    cases: Sequence[JudgedCase],
+    inference: Inference,
+    *,
+    team: Team,
+    surface: bool = False,
+    told: Callable[[Sequence[JudgedCase]], Iterable[JudgedCase]] = iter,
 ) -> list[Judgement]:
     """Segment held-out images as a user would, and compare; each process of a team takes its share of the cases.
 
@@ -48,8 +56,9 @@ def judge(
         inference: How the network is slid over an image.
         team: The processes of the run.
         surface: Also measure the surface Dice and how sure the network is, which takes longer.
+        told: Passes on the cases of this process one by one, and tells how far they are.
     """
-    return team.collect([judge_one(network, case, inference, surface=surface) for case in team.share(cases)])
+    return team.collect([judge_one(network, case, inference, surface=surface) for case in told(team.share(cases))])
 
 
 def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, surface: bool = False) -> Judgement:
@@ -77,8 +86,18 @@ def judge_one(network: nn.Module, case: JudgedCase, inference: Inference, *, sur
     )
 
 
-def judge_base(base: Bundle, plan: Plan, cases: Sequence[JudgedCase], *, team: Team) -> dict[str, float]:
-    """Mean held-out Dice of a base model as it is, of each structure that it knows and that is drawn."""
+def judge_base(
+    base: Bundle, plan: Plan, cases: Sequence[JudgedCase], *, team: Team, preparing: Preparing
+) -> dict[str, float]:
+    """Mean held-out Dice of a base model as it is, of each structure that it knows and that is drawn.
+
+    Args:
+        base: The model.
+        plan: Of the run.
+        cases: Held-out cases.
+        team: The processes of the run.
+        preparing: Is told how far it is.
+    """
     names = {structure.name for structure in base.manifest.labels}
     known = [
         replace(case, known={value: name for value, name in case.known.items() if name in names}) for case in cases
@@ -86,7 +105,8 @@ def judge_base(base: Bundle, plan: Plan, cases: Sequence[JudgedCase], *, team: T
     if not any(case.known for case in known):
         return {}
     network = base.build_for(plan.labels, plan.inputs).to(team.device)
-    return mean_scores([one.dice for one in judge(network, known, plan.inference, team=team)])
+    told = partial(preparing.each, work="judging")
+    return mean_scores([one.dice for one in judge(network, known, plan.inference, team=team, told=told)])
 
 
 def certainty_of(found: Sequence[Judgement]) -> dict[str, Certainty]:

@@ -7,7 +7,7 @@ and, for segmentation, PLOP (Douillard et al., arXiv:2011.11390) keep what was l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -23,26 +23,22 @@ from HQCSegmentLib.training.patches import TrainingCase
 
 
 def rehearsed(
-    cases: Sequence[TrainingCase], network: nn.Module, *, outputs: Collection[int], inference: Inference
-) -> list[TrainingCase]:
-    """Training cases in which the base model has drawn structures, where nothing was drawn by hand.
+    case: TrainingCase, network: nn.Module, *, outputs: Collection[int], inference: Inference
+) -> TrainingCase:
+    """A training case in which the base model has drawn structures, where nothing was drawn by hand.
 
     Args:
-        cases: As drawn by hand.
+        case: As drawn by hand.
         network: The base model with the outputs of the run, on the device to work on; put into evaluation mode.
         outputs: Of the structures to draw.
         inference: How the network is slid over an image.
     """
-    taught = np.zeros(len(cases[0].known), np.bool_)
+    taught = np.zeros(len(case.known), np.bool_)
     taught[[*outputs]] = True
-    network.eval()
-    result = []
-    for case in cases:
-        found = _segmented(network, case.image, inference)
-        label = np.where((case.label == 0) & taught[found], found, case.label)
-        # Voxels to centre patches on stay those of what was drawn by hand: that is what is to be learned.
-        result.append(replace(case, label=label, taught=taught))
-    return result
+    found = _segmented(network.eval(), case.image, inference)
+    label = np.where((case.label == 0) & taught[found], found, case.label)
+    # Voxels to centre patches on stay those of what was drawn by hand: that is what is to be learned.
+    return replace(case, label=label, taught=taught)
 
 
 @torch.inference_mode()

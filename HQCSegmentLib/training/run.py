@@ -26,7 +26,7 @@ from HQCSegmentLib.training import budget
 from HQCSegmentLib.training.augmentation import Mirror, augmentation
 from HQCSegmentLib.training.budget import Speed
 from HQCSegmentLib.training.config import TrainConfig
-from HQCSegmentLib.training.events import EventLog, OnEvent
+from HQCSegmentLib.training.events import EventLog, OnEvent, Preparing
 from HQCSegmentLib.training.judging import judge_base, judge_one
 from HQCSegmentLib.training.loop import Loop
 from HQCSegmentLib.training.losses import make_loss, rare_weights
@@ -109,10 +109,11 @@ def finetune(
         msg = f"{out} already holds a run; continue it with --resume, or choose another folder."
         raise InputError(msg)
     team = Team.gather(device=config.device, precision=config.precision)
+    preparing = Preparing(on_event if team.leads else None)
     if parts is None:
         parts = split(cohort.cases, held_out=config.held_out, seed=config.seed)
     used = cohort.subset((*parts.training, *parts.held_out))
-    read = {case.name: case.read(cohort.structures) for case in used.cases}
+    read = {case.name: case.read(cohort.structures) for case in preparing.each(used.cases, "reading")}
     training, held_out = ([read[name] for name in names] for names in (parts.training, parts.held_out))
     # Models that are to be averaged must be prepared for alike, as nnU-Net does it for its folds.
     alike = training if config.after_folds == "all" else [*read.values()]
@@ -120,20 +121,18 @@ def finetune(
     plan = make_plan(config, base, measured, cohort.structures)
     outputs = output_indices(cohort.structures, plan.labels)
     kept = Cache.open() if cache else Cache(None)
-    cases = [make_training_case(case, plan, outputs, kept) for case in training]
-    if base is not None and config.rehearse:
-        forgotten = [place for place in range(1, plan.network.out_channels) if place not in outputs.values()]
-        if forgotten:
-            # Not kept by a name: it shall not take memory while the run trains.
-            cases = rehearsed(
-                cases,
-                base.build_for(plan.labels, plan.inputs).to(team.device),
-                outputs=forgotten,
-                inference=plan.inference,
-            )
+    cases = [make_training_case(case, plan, outputs, kept) for case in preparing.each(training, "preparing")]
+    forgotten = [place for place in range(1, plan.network.out_channels) if place not in outputs.values()]
+    if base is not None and config.rehearse and forgotten:
+        teacher = base.build_for(plan.labels, plan.inputs).to(team.device)
+        cases = [
+            rehearsed(case, teacher, outputs=forgotten, inference=plan.inference)
+            for case in preparing.each(cases, "rehearsing")
+        ]
+        del teacher  # it shall not take memory while the run trains
     judged = [make_judged_case(case, plan, measured.channels[0], outputs, kept) for case in held_out]
     is_told = resume and any(event["event"] == "base" for event in read_events(out / "events.jsonl"))
-    before = {} if base is None or is_told else judge_base(base, plan, judged, team=team)
+    before = {} if base is None or is_told else judge_base(base, plan, judged, team=team, preparing=preparing)
     if config.steps is None and resume:
         plan = recorded_plan(out)
     elif config.steps is None and measured_in is not None:
@@ -145,6 +144,7 @@ def finetune(
             return team.mean(time.monotonic() - begin)
 
         def measure(plan: Plan) -> Speed:
+            preparing.tell("measuring", 0, 1)
             return measure_speed(plan, config, base, cases, judged, team)
 
         sizes = free_sizes(config, base, measured, cohort.structures)

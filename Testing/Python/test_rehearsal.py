@@ -42,8 +42,7 @@ def case() -> TrainingCase:
 @pytest.fixture
 def taught(case: TrainingCase) -> TrainingCase:
     inference = Inference(window=(8, 8, 8), overlap=0.5)
-    (found,) = rehearsed([case], Thresholds(), outputs=[BASE], inference=inference)
-    return found
+    return rehearsed(case, Thresholds(), outputs=[BASE], inference=inference)
 
 
 def test_the_base_draws_what_it_alone_knows_where_nothing_was_drawn_by_hand(taught: TrainingCase):

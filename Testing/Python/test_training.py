@@ -84,7 +84,24 @@ def test_a_run_says_all_that_is_needed_to_do_it_again(tiny_cohort: Path, tmp_pat
 def test_a_caller_hears_what_is_written(tiny_cohort: Path, tmp_path, tiny):
     heard: list[dict[str, Any]] = []
     train(tiny_cohort, tmp_path / "run", tiny, on_event=heard.append)
-    assert heard == read_events(tmp_path / "run" / "events.jsonl")
+    written = read_events(tmp_path / "run" / "events.jsonl")
+    assert [event for event in heard if event["event"] != "preparing"] == written
+
+
+def test_a_caller_hears_how_far_the_work_before_the_first_step_is(tiny_run: Path, tmp_path, tiny):
+    cohort = tiny.write_tiny_cohort(tmp_path / "balls")
+    for seed, path in enumerate(sorted((cohort / "labels").iterdir())):
+        write_array(path, np.uint8(tiny.tiny_patient(seed)[1] == 1), np.diag([1.0, 1.0, 2.0, 1.0]))
+    (cohort / "labels.json").write_text('{"1": "Ball"}')
+    heard: list[dict[str, Any]] = []
+    train(cohort, tmp_path / "run", tiny, base=hqc.Bundle.open(tiny_run / "bundle"), steps=1, on_event=heard.append)
+    told = [(event["work"], event["step"], event["of"]) for event in heard if event["event"] == "preparing"]
+    assert told == [
+        *(("reading", step, 4) for step in range(5)),
+        *(("preparing", step, 3) for step in range(4)),
+        *(("rehearsing", step, 3) for step in range(4)),
+        *(("judging", step, 1) for step in range(2)),
+    ]
 
 
 def test_without_held_out_patients_nothing_is_claimed(tiny_cohort: Path, tmp_path, tiny):
