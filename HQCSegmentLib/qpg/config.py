@@ -14,7 +14,7 @@ from HQCSegmentLib.qpg.circuits import ANSATZES
 from HQCSegmentLib.qpg.errors import QPGError
 
 Readout = Literal["signed", "probability", "mapped"]
-Coordinates = Literal["flat", "register", "singular"]
+Coordinates = Literal["flat", "walsh", "register", "singular"]
 Channel = Literal["filter", "kernel"]
 Start = Literal["weights", "zero"]
 AnsatzName = Literal[
@@ -110,8 +110,8 @@ class QPGConfig(MethodConfig):
     coordinates: Coordinates = field(
         default="flat",
         metadata={
-            "help": "where values land: flat (weight by weight), register (input-channel and spatial bits), or "
-            "singular (directions that the start weights use)"
+            "help": "where values land: flat (weight by weight), walsh (as patterns of signs over all weights of a "
+            "channel), register (input-channel and spatial bits), or singular (directions that the start weights use)"
         },
     )
     singular_power: float = field(

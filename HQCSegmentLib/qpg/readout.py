@@ -51,11 +51,19 @@ def values(
 
 
 def values_run(
-    angles: Tensor, *, numbers: int, readout: Readout, ansatz: str = "ry_cnot_ring", chunk: int | None = None
+    angles: Tensor,
+    *,
+    numbers: int,
+    readout: Readout,
+    ansatz: str = "ry_cnot_ring",
+    transformed: bool = False,
+    chunk: int | None = None,
 ) -> Run:
-    """How `values` of the same arguments are computed, for what uses them a few circuits at a time."""
+    """How `values` of the same arguments, or their Walsh transform, are computed, a few circuits at a time."""
     measure: Measure = "differences" if readout == "signed" else "deviations"
-    return Run.of(angles, ansatz=ansatz, measure=measure, scaled=True, numbers=numbers, chunk=chunk)
+    return Run.of(
+        angles, ansatz=ansatz, measure=measure, scaled=True, numbers=numbers, transformed=transformed, chunk=chunk
+    )
 
 
 def values_of_probabilities(probabilities: Tensor, *, readout: Readout) -> Tensor:

@@ -59,8 +59,9 @@ class TrainConfig(BaseModel):
     ansatz: AnsatzName = Field(default="ry_cnot_ring", description="circuit family and entanglement")
     coordinates: Coordinates = Field(
         default="flat",
-        description="where generated values land: weight by weight, by input-channel and spatial bits, or along the "
-        "start weights' singular directions",
+        description="where generated values land; flat: weight by weight; walsh: as patterns of signs over all weights "
+        "of a channel; register: by input-channel and spatial bits; singular: along the start weights' singular "
+        "directions",
     )
     channel: Channel = Field(default="filter", description="what owns a circuit: an output filter, or each kernel")
     angle_spread: float | None = Field(

@@ -1,9 +1,10 @@
 """In how many directions circuits can change weights, and how evenly: before any training.
 
-    python Testing/Benchmarks/qpg_directions.py [--qubits N] [--depths 2 3 4] [--spreads 0.25 0.5] [--out FILE.json]
+    python Testing/Benchmarks/qpg_directions.py [--qubits N] [--depths 2 3 4] [--spreads 0.25 0.5]
+                                                [--coordinates flat walsh] [--out FILE.json]
 
-Around random start angles (normal, deviation `--spreads`) the generated values v change by J dphi. Of J, (values,
-angles), are told:
+Around random start angles (normal, deviation `--spreads`) what circuits generate changes by J dphi. Of J, (values,
+angles), are told, with Walsh coordinates after the transform, which does not change the directions:
 
 - directions: the entropic rank of J^T J (`qpg.matrix_ranks`): how many directions of about equal size the angles span;
   at most the number of angles;
@@ -17,6 +18,7 @@ arXiv:1803.00745). Beside the circuits a random map of as many numbers. Seconds 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import statistics
 from pathlib import Path
@@ -28,6 +30,7 @@ from torch import Tensor
 from HQCSegmentLib import qpg
 from HQCSegmentLib.files import write_json
 from HQCSegmentLib.qpg.readout import values
+from HQCSegmentLib.qpg.walsh import walsh
 
 ANSATZES = ("ry_cnot_ring", "ry_cnot_rings", "ry_cnot_chain", "ry_cnot_none")
 
@@ -55,7 +58,7 @@ def described(matrix: Tensor) -> tuple[float, float]:
     return qpg.matrix_ranks(matrix.mT @ matrix).entropic, float(evenness)
 
 
-def measure(ansatz: str, *, qubits: int, depth: int, spread: float, circuits: int) -> dict[str, Any]:
+def measure(ansatz: str, *, coordinates: str, qubits: int, depth: int, spread: float, circuits: int) -> dict[str, Any]:
     """Medians over circuits at random start angles; of random maps for the ansatz `random map`."""
     found = []
     for seed in range(circuits):
@@ -65,11 +68,13 @@ def measure(ansatz: str, *, qubits: int, depth: int, spread: float, circuits: in
         else:
             angles = spread * torch.randn(depth, qubits, generator=generator, dtype=torch.float64)
             matrix = jacobian(angles, ansatz=ansatz)
+            if coordinates == "walsh":
+                matrix = walsh(matrix.mT).mT
         found.append(described(matrix))
     directions, evenness = (statistics.median(column) for column in zip(*found, strict=True))
     return {
-        "ansatz": ansatz, "qubits": qubits, "depth": depth, "spread": spread, "angles": depth * qubits,
-        "directions": directions, "evenness": evenness,
+        "ansatz": ansatz, "coordinates": coordinates, "qubits": qubits, "depth": depth, "spread": spread,
+        "angles": depth * qubits, "directions": directions, "evenness": evenness,
     }  # fmt: skip
 
 
@@ -81,22 +86,30 @@ def main() -> None:
     parser.add_argument(
         "--spreads", nargs="+", type=float, default=[0.1, 0.25, 0.5, 1.0], help="of start angles, radians"
     )
+    parser.add_argument("--coordinates", nargs="+", default=["flat", "walsh"], choices=["flat", "walsh"])
     parser.add_argument("--circuits", type=int, default=8, help="of which medians are taken")
     parser.add_argument("--out", type=Path, help="also write JSON")
     arguments = parser.parse_args()
     print(f"{arguments.qubits} qubits; directions, and evenness in brackets\n")
-    print("| ansatz | depth | angles |", *(f"spread {spread:g} |" for spread in arguments.spreads))
-    print("|---|---|---|" + "---|" * len(arguments.spreads))
+    print("| ansatz | coordinates | depth | angles |", *(f"spread {spread:g} |" for spread in arguments.spreads))
+    print("|---|---|---|---|" + "---|" * len(arguments.spreads))
     rows = []
-    for ansatz in (*ANSATZES, "random map"):
-        for depth in arguments.depths:
-            own = [
-                measure(ansatz, qubits=arguments.qubits, depth=depth, spread=spread, circuits=arguments.circuits)
-                for spread in (arguments.spreads if ansatz != "random map" else [math.nan])
-            ]
-            rows += own
-            cells = [f"{row['directions']:.1f} ({row['evenness']:.2f})" for row in own]
-            print(f"| {ansatz} | {depth} | {own[0]['angles']} | {' | '.join(cells)} |")
+    kinds = [(ansatz, coordinates) for ansatz in ANSATZES for coordinates in arguments.coordinates]
+    for (ansatz, coordinates), depth in itertools.product([*kinds, ("random map", "flat")], arguments.depths):
+        own = [
+            measure(
+                ansatz,
+                coordinates=coordinates,
+                qubits=arguments.qubits,
+                depth=depth,
+                spread=spread,
+                circuits=arguments.circuits,
+            )
+            for spread in (arguments.spreads if ansatz != "random map" else [math.nan])
+        ]
+        rows += own
+        cells = [f"{row['directions']:.1f} ({row['evenness']:.2f})" for row in own]
+        print(f"| {ansatz} | {coordinates} | {depth} | {own[0]['angles']} | {' | '.join(cells)} |")
     if arguments.out:
         write_json(arguments.out, rows)
 

@@ -83,7 +83,7 @@ def test_many_circuits_take_bounded_memory(gpu: torch.device):
     assert torch.cuda.max_memory_allocated(gpu) < 1.5 * 2**30
 
 
-@pytest.mark.parametrize("coordinates", ["flat", "register", "singular"])
+@pytest.mark.parametrize("coordinates", ["flat", "walsh", "register", "singular"])
 @pytest.mark.parametrize("config", [qpg.QPGConfig, qpg.LoRAConfig, qpg.RandomMapConfig, qpg.NormsAndBiasesConfig])
 def test_a_network_moves_to_the_gpu_with_its_updates_and_merges_there(config, coordinates: str, gpu: torch.device):
     torch.manual_seed(0)

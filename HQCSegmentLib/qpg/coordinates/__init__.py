@@ -10,6 +10,7 @@ from HQCSegmentLib.qpg.coordinates.coordinates import WeightCoordinates
 from HQCSegmentLib.qpg.coordinates.flat import FlatCoordinates
 from HQCSegmentLib.qpg.coordinates.register import RegisterCoordinates
 from HQCSegmentLib.qpg.coordinates.singular import SingularCoordinates
+from HQCSegmentLib.qpg.coordinates.walsh import WalshCoordinates
 
 
 def make_coordinates(config: QPGConfig, *, view: ChannelView, rows: Tensor) -> WeightCoordinates:
@@ -20,6 +21,8 @@ def make_coordinates(config: QPGConfig, *, view: ChannelView, rows: Tensor) -> W
         view: How the weight is divided into channels.
         rows: W0 as (channels, numbers).
     """
+    if config.coordinates == "walsh":
+        return WalshCoordinates(view.numbers)
     if config.coordinates == "register":
         return RegisterCoordinates(view).to(rows.device)
     if config.coordinates == "singular":
@@ -27,4 +30,11 @@ def make_coordinates(config: QPGConfig, *, view: ChannelView, rows: Tensor) -> W
     return FlatCoordinates(view.numbers)
 
 
-__all__ = ["FlatCoordinates", "RegisterCoordinates", "SingularCoordinates", "WeightCoordinates", "make_coordinates"]
+__all__ = [
+    "FlatCoordinates",
+    "RegisterCoordinates",
+    "SingularCoordinates",
+    "WalshCoordinates",
+    "WeightCoordinates",
+    "make_coordinates",
+]

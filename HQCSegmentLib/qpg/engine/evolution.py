@@ -15,6 +15,7 @@ from torch import Tensor
 
 from HQCSegmentLib.qpg.blocks import rows_at_once
 from HQCSegmentLib.qpg.engine.windows import Operation
+from HQCSegmentLib.qpg.walsh import walsh
 
 Measure = Literal["squares", "deviations", "differences", "products"]
 """What is read from amplitudes s: |s|^2; |s|^2 - 1; half the difference, or the product, of the halves of the state.
@@ -62,6 +63,7 @@ class Evolution:
         steps: Operations.
         matrices: Of all operations, unitary.
         measure: What is read: rows * columns values, or half as many; real.
+        transformed: Give the Walsh transform of what is read.
     """
 
     left: Tensor
@@ -69,6 +71,7 @@ class Evolution:
     steps: Sequence[Operation]
     matrices: Sequence[Tensor]
     measure: Measure
+    transformed: bool = False
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -99,9 +102,7 @@ class Evolution:
                 out = finals[part] if finals is not None and number == len(self.steps) else spare
                 step.forward(state, [matrix[part] for matrix in self.matrices[which]], out=out, spare=other)
                 state, spare = out, state
-            values = destination.buffer(circuits)
-            _measure(state, self.measure, out=values)
-            destination.take(circuits, values)
+            destination.take(circuits, self._read(state, out=destination.buffer(circuits)))
         return finals
 
     def backward(self, source: GradientSource, finals: Tensor | None, *, first: int) -> list[Tensor]:
@@ -124,9 +125,10 @@ class Evolution:
             state = _product(left[part], right[part], out=before) if finals is None else finals[part]
 
             def values(state: Tensor = state, circuits: slice = circuits) -> Tensor:
-                return _measure(state, self.measure, out=source.buffer(circuits))
+                return self._read(state, out=source.buffer(circuits))
 
-            _costate(state, self.measure, source.gradient(circuits, values), out=costate)
+            gradient = source.gradient(circuits, values)
+            _costate(state, self.measure, walsh(gradient) if self.transformed else gradient, out=costate)
             for place, (step, which) in reversed(list(enumerate(self._steps))):
                 matrices = [matrix[part] for matrix in self.matrices[which]]
                 step.gradients(state, costate, matrices, out=[by[part] for by in by_matrix[which]])
@@ -140,6 +142,11 @@ class Evolution:
             torch.bmm(right[part].mT, costate.mT, out=by_left[part]).conj_physical_()
             torch.bmm(left[part].mT, costate, out=by_right[part]).conj_physical_()
         return [by_left.mT, by_right.mT, *by_matrix]
+
+    def _read(self, state: Tensor, *, out: Tensor) -> Tensor:
+        """What is measured of states."""
+        _measure(state, self.measure, out=out)
+        return out.copy_(walsh(out)) if self.transformed else out
 
     @property
     def _steps(self) -> Iterator[tuple[Operation, slice]]:

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from HQCSegmentLib.qpg.circuits import CNOT, CZ
 from HQCSegmentLib.qpg.engine.monomial import branches
-from HQCSegmentLib.qpg.engine.tables import table
+from HQCSegmentLib.qpg.tables import table
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from HQCSegmentLib.qpg.circuits import CU3, RY, RZ, U3
 from HQCSegmentLib.qpg.engine.program import Local
-from HQCSegmentLib.qpg.engine.tables import table
+from HQCSegmentLib.qpg.tables import table
 
 
 @table

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from HQCSegmentLib.qpg.circuits import CNOT, CZ
-from HQCSegmentLib.qpg.engine.tables import table
+from HQCSegmentLib.qpg.tables import table
 
 
 @table

@@ -11,8 +11,8 @@ from HQCSegmentLib.qpg.circuits import CNOT, CU3, CZ
 from HQCSegmentLib.qpg.engine.matrices import controlled, local_matrices
 from HQCSegmentLib.qpg.engine.monomial import branches
 from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program
-from HQCSegmentLib.qpg.engine.tables import table
 from HQCSegmentLib.qpg.engine.windows import Monomial, Operation, Turn, Window, chunks
+from HQCSegmentLib.qpg.tables import table
 
 WINDOW_WIDTH = 4
 """Most qubits of a window of controlled gates: wider ones save passes over states, but take longer to multiply."""

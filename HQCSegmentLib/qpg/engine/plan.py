@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -14,6 +14,7 @@ from HQCSegmentLib.qpg.engine.factors import factors, stages_in_factors
 from HQCSegmentLib.qpg.engine.monomial import crossings
 from HQCSegmentLib.qpg.engine.operations import WINDOW_WIDTH, operations
 from HQCSegmentLib.qpg.engine.program import Controlled, Fixed, Local, Program, compiled
+from HQCSegmentLib.qpg.engine.strings import MAX_PRODUCTS, Strings, products_of
 from HQCSegmentLib.qpg.engine.windows import chunks
 from HQCSegmentLib.qpg.errors import QPGError
 
@@ -41,6 +42,7 @@ class Plan:
         cut: Qubits of the left half.
         stages: How many stages are done on factors.
         rows: How many rows of the left half (for each half of the state, where two are read) are needed.
+        transformed: Give the Walsh transform of what is read.
     """
 
     program: Program
@@ -49,8 +51,9 @@ class Plan:
     cut: int
     stages: int
     rows: int
+    transformed: bool = False
 
-    def build(self, angles: Tensor) -> Evolution:
+    def build(self, angles: Tensor) -> Evolution | Strings:
         """Factors, operations, their matrices, and what is read; differentiable.
 
         Args:
@@ -60,6 +63,8 @@ class Plan:
         left, right = factors(self.program, angles, stages=self.stages, cut=self.cut, uniform=uniform)
         if uniform and not self.scaled:
             left = left * 2 ** (-self.program.qubits / 2)
+        if self.by_strings:
+            return Strings.of(left, right, measure=self.measure, rows=self.rows)
         steps, matrices = operations(self.program, angles, first=self.stages)
         measure = self.measure
         if not steps and measure == "differences":
@@ -68,7 +73,7 @@ class Plan:
             left, measure = torch.cat([(zero - one) * 0.5, zero + one], dim=1), "products"
         elif not steps:
             left = left[:, : self.rows]
-        return Evolution(left, right, steps, matrices, measure)
+        return Evolution(left, right, steps, matrices, measure, self.transformed)
 
     @property
     def outputs(self) -> int:
@@ -79,6 +84,18 @@ class Plan:
         return 2 ** (self.program.qubits - 1) if self.measure == "differences" else 2**self.program.qubits
 
     @property
+    def terms(self) -> int:
+        """How many products of halves the state is a sum of after the first stages."""
+        done = self.program.stages[: self.stages]
+        return int(2 ** sum(crossings(stage.gates, self.cut) for stage in done if isinstance(stage, Fixed)))
+
+    @property
+    def by_strings(self) -> bool:
+        """Whether what is asked for are expectation values that are computed without a state."""
+        few = products_of(self.terms, is_real=self.program.is_real) <= MAX_PRODUCTS
+        return self.transformed and few and not self.later_stages
+
+    @property
     def later_stages(self) -> int:
         """How many stages are done on states."""
         return len(self.program.stages) - self.stages
@@ -87,8 +104,9 @@ class Plan:
         """What one circuit's factors and matrices take with their gradients (measured), for angles of this itemsize."""
         qubits, cut = self.program.qubits, self.cut
         done = self.program.stages[: self.stages]
-        terms = 2 ** sum(crossings(stage.gates, cut) for stage in done if isinstance(stage, Fixed))
-        halves = (12 if self.program.is_real else 18) * terms * (2**cut + 2 ** (qubits - cut))
+        halves = (12 if self.program.is_real else 18) * self.terms * (2**cut + 2 ** (qubits - cut))
+        if self.by_strings:
+            halves += 6 * products_of(self.terms, is_real=self.program.is_real) * (2**cut + 2 ** (qubits - cut))
         turns = sum(isinstance(stage, Local) for stage in done[1:])
         matrices = 2 * turns * sum(_entries(half) for half in (cut, qubits - cut))
         for stage in self.program.stages[self.stages :]:
@@ -113,7 +131,7 @@ def _entries(qubits: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int) -> Plan:
+def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, numbers: int, transformed: bool) -> Plan:
     """Plan of circuits; arguments as those of `Run.of`."""
     program = compiled(ansatz, qubits=qubits, depth=depth)
     # A first qubit that is a sign does not count for balance.
@@ -121,7 +139,11 @@ def plan(ansatz: str, qubits: int, depth: int, measure: Measure, scaled: bool, n
     fixed = [gate for stage in program.stages if isinstance(stage, Fixed) for gate in stage.gates]
     cut = min(preferred, max(1, qubits - preferred), key=lambda where: crossings(fixed, where))
     rows = -(-numbers // 2 ** (qubits - cut))
-    return Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows)
+    found = Plan(program, measure, scaled, cut, stages_in_factors(program, cut=cut), rows, transformed)
+    if not transformed or found.by_strings:
+        return found
+    # All values are needed for the transform of any.
+    return replace(found, rows=2 ** (cut - 1 if measure == "differences" else cut))
 
 
 def qubits_of(angles: Tensor, ansatz: str) -> int:

@@ -13,7 +13,7 @@ from HQCSegmentLib.qpg.engine.fetches import fetched_back
 from HQCSegmentLib.qpg.engine.halves import Halves, Passed, Side
 from HQCSegmentLib.qpg.engine.matrices import angle_places
 from HQCSegmentLib.qpg.engine.program import Fixed, Local
-from HQCSegmentLib.qpg.engine.tables import table
+from HQCSegmentLib.qpg.tables import table
 
 
 class RealFactors(torch.autograd.Function):

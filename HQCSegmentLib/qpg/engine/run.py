@@ -11,6 +11,7 @@ from torch import Tensor
 
 from HQCSegmentLib.qpg.engine.evolution import Destination, Evolution, GradientSource, Measure
 from HQCSegmentLib.qpg.engine.plan import DEVICE_SMALL_BYTES, SMALL_BYTES, Plan, plan, qubits_of
+from HQCSegmentLib.qpg.engine.strings import Strings
 from HQCSegmentLib.qpg.errors import QPGError
 
 
@@ -25,7 +26,7 @@ class Kept:
     """
 
     finals: list[Tensor | None]
-    built: tuple[Tensor, Evolution] | None = None
+    built: tuple[Tensor, Evolution | Strings] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Run:
         measure: Measure,
         scaled: bool,
         numbers: int | None = None,
+        transformed: bool = False,
         chunk: int | None = None,
     ) -> Run:
         """How a batch of circuits is simulated.
@@ -59,6 +61,7 @@ class Run:
             measure: What is read.
             scaled: Start from all amplitudes 1 (angles are distances from the uniform start), rather than from |0...0>.
             numbers: How many values are needed; the last that are not may be missing. None: all.
+            transformed: Give the Walsh transform of the values (see `qpg.walsh`).
             chunk: How many circuits at once. None: all, or less where memory would grow.
 
         Raises:
@@ -69,7 +72,7 @@ class Run:
             msg = f"`chunk` must be a whole number of at least 1, got {chunk!r}"
             raise QPGError(msg)
         everything = 2 ** (qubits - 1) if measure in ("differences", "products") else 2**qubits
-        how = plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything)
+        how = plan(ansatz, qubits, angles.shape[1], measure, scaled, numbers or everything, transformed)
         small = SMALL_BYTES if angles.device.type == "cpu" else DEVICE_SMALL_BYTES
         return cls(how, chunk or how.circuits_at_once(len(angles), angles.element_size(), small=small))
 
@@ -117,7 +120,7 @@ class Run:
         starts = range(0, len(angles), self.chunk)
         return (slice(start, min(start + self.chunk, len(angles))) for start in starts)
 
-    def _built(self, angles: Tensor, *, with_graph: bool) -> tuple[Tensor, Evolution]:
+    def _built(self, angles: Tensor, *, with_graph: bool) -> tuple[Tensor, Evolution | Strings]:
         """Angles as a leaf, and what is built from them."""
         some = angles.detach().requires_grad_(with_graph)
         with torch.set_grad_enabled(with_graph):

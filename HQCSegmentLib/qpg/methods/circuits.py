@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from HQCSegmentLib.qpg.channels import ChannelView
 from HQCSegmentLib.qpg.circuits import ANSATZES
 from HQCSegmentLib.qpg.config import QPGConfig
-from HQCSegmentLib.qpg.coordinates import FlatCoordinates, make_coordinates
+from HQCSegmentLib.qpg.coordinates import FlatCoordinates, WalshCoordinates, make_coordinates
+from HQCSegmentLib.qpg.engine import Run
 from HQCSegmentLib.qpg.mapping import QuantumTrainMapping
 from HQCSegmentLib.qpg.methods.combining import Layers, combine, generate
 from HQCSegmentLib.qpg.methods.update import Kind, WeightUpdate, deviations, generation_dtype
@@ -108,7 +109,7 @@ class CircuitUpdate(WeightUpdate):
         """Circuits of the same kind and size are simulated together."""
         config = self.config
         return (
-            self.qubits, self.depth, config.readout, config.ansatz, config.train_angles,
+            self.qubits, self.depth, config.readout, config.ansatz, config.coordinates, config.train_angles,
             self.angles.device, self.angles.dtype,
         )  # fmt: skip
 
@@ -118,7 +119,7 @@ class CircuitUpdate(WeightUpdate):
         starts = cls._at_starts(updates)
         if cls._are_direct(updates):
             angles = cls._angles(updates)
-            run = values_run(angles, **cls._read(updates))
+            run = cls._run(updates, angles)
             weights = generate(angles, run, cls._layers(updates, bases, starts), **cls._sizes(updates))
             return [weight.to(base.dtype) for weight, base in zip(weights, bases, strict=True)]
         blocks = list(cls._generate(updates).split([update.view.channels for update in updates]))
@@ -141,8 +142,16 @@ class CircuitUpdate(WeightUpdate):
 
     @staticmethod
     def _are_direct(updates: Sequence[CircuitUpdate]) -> bool:
-        """Whether values are used as they are generated, in the order of the channels' numbers."""
-        return all(update.mapping is None and isinstance(update.coordinates, FlatCoordinates) for update in updates)
+        """Whether the engine itself gives what the channels' numbers are made of, in their order."""
+        direct = (FlatCoordinates, WalshCoordinates)
+        return all(update.mapping is None and isinstance(update.coordinates, direct) for update in updates)
+
+    @classmethod
+    def _run(cls, updates: Sequence[CircuitUpdate], angles: Tensor) -> Run:
+        """How the engine gives it: values, or their Walsh transform."""
+        transformed = isinstance(updates[0].coordinates, WalshCoordinates)
+        numbers = max(update.view.numbers for update in updates)
+        return values_run(angles, **{**cls._read(updates), "numbers": numbers}, transformed=transformed)
 
     @staticmethod
     def _layers(updates: Sequence[CircuitUpdate], bases: Sequence[Tensor], starts: Sequence[Tensor] | None) -> Layers:
@@ -204,7 +213,7 @@ class CircuitUpdate(WeightUpdate):
         if not cls._are_direct(updates):
             return cls._generate(updates, at_start=True).split([update.view.channels for update in updates])
         angles = cls._angles(updates, at_start=True)
-        run = values_run(angles, **cls._read(updates))
+        run = cls._run(updates, angles)
         layers = Layers([update.view for update in updates], [angles.new_zeros(one.view.shape) for one in updates])
         one, zero = angles.new_ones(len(angles), 1), angles.new_zeros(len(angles), 1)
         weights = generate(angles, run, layers, scale=one, shift=zero)

@@ -265,6 +265,8 @@ CONFIGS = {
     "zero": config(start="zero"),
     "singular": config(coordinates="singular"),
     "register": config(coordinates="register", angle_spread=0.5),
+    "walsh": config(coordinates="walsh", angle_spread=0.5),
+    "walsh-probability": config(coordinates="walsh", readout="probability"),
     "kernel": config(channel="kernel"),
 }
 
