@@ -164,8 +164,11 @@ def test_chunks_change_nothing(ansatz: str, depth: int, readout: str, random_ang
 
 @pytest.mark.parametrize("ansatz", ANSATZES)
 @pytest.mark.parametrize(("qubits", "depth"), [(8, 2), (12, 3), (13, 4), (14, 8)])
-def test_many_circuits_are_done_in_equal_parts_of_bounded_memory(ansatz: str, qubits: int, depth: int):
-    plan = planning.plan(ansatz, qubits, depth, "differences", True, 2 ** (qubits - 1))
+@pytest.mark.parametrize("transformed", [False, True])
+def test_many_circuits_are_done_in_equal_parts_of_bounded_memory(
+    ansatz: str, qubits: int, depth: int, transformed: bool
+):
+    plan = planning.plan(ansatz, qubits, depth, "differences", True, 2 ** (qubits - 1), transformed)
     circuits = 2**25 // 2**qubits  # 2**25 amplitudes, more than is small
     states = circuits * 2**qubits * (4 if qpg.ANSATZES[ansatz].is_real else 8)
     at_once = plan.circuits_at_once(circuits, 4)
