@@ -18,7 +18,7 @@ from HQCSegmentLib.qpg.walsh import walsh
 
 ANSATZES = sorted(qpg.ANSATZES)
 READOUTS = ("signed", "probability")
-SIZES = [(1, 2), (2, 1), (3, 3), (4, 2), (5, 4), (6, 3), (7, 5)]
+SIZES = [(1, 2), (2, 1), (4, 2), (5, 4), (6, 3)]
 """Qubits and depth; shallow circuits are computed without a state, deep ones with."""
 
 
