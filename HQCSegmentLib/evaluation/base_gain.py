@@ -53,8 +53,7 @@ class BaseGain:
         if self.is_worse:
             return (
                 f"On the held-out cases the base model alone was better (mean Dice {before}) than after training "
-                f"({after}): use the base as it is, or train more gently (fewer steps, a lower learning rate) or on "
-                "more cases."
+                f"({after}): use the base as it is, or train with lower learning rates or on more cases."
             )
         return f"Training changed mean held-out Dice from {before} (the base model alone) to {after}."
 

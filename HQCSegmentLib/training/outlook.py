@@ -13,6 +13,7 @@ from HQCSegmentLib.training.budget import CAP
 from HQCSegmentLib.training.config import BUDGET_SECONDS, TrainConfig
 from HQCSegmentLib.training.events import EventLog
 from HQCSegmentLib.training.plan import usual_steps
+from HQCSegmentLib.training.rates import lower_rates
 from HQCSegmentLib.training.record import recorded_plan
 
 RISING = 0.01
@@ -35,8 +36,10 @@ def tell_outlook(log: EventLog, out: Path, config: TrainConfig, *, from_base: bo
     own = read_events(out / "events.jsonl")
     judged = [*read_fold_events(out).values()] or [own]
     gain = BaseGain.of(judged)
+    plan = recorded_plan(out)
     if gain is not None and gain.is_worse:
-        log.emit("warning", message=str(gain))
+        lower = lower_rates(config, learning_rate=plan.learning_rate, angle_rate=plan.angle_rate)
+        log.emit("warning", message=f"{gain} A quarter of the rates of this run: {lower}.")
     losses = [
         {event["step"]: event["loss"] for event in events if event["event"] == "progress"} for events in (own, *judged)
     ]
@@ -49,11 +52,11 @@ def tell_outlook(log: EventLog, out: Path, config: TrainConfig, *, from_base: bo
         # The folds' models put together have no course of their own.
         next((one for one in losses if one), {}),
     )
-    steps, usual = recorded_plan(out).steps, usual_steps(from_base=from_base)
-    is_capped = config.steps is None and config.budget is None and steps < usual
+    usual = usual_steps(from_base=from_base)
+    is_capped = config.steps is None and config.budget is None and plan.steps < usual
     sentences = [
         *([str(gain)] if gain is not None and not gain.is_worse else []),
-        *([left_out(steps, usual)] if is_capped else []),
+        *([left_out(plan.steps, usual)] if is_capped else []),
         course,
     ]
     log.emit("outlook", message=" ".join(sentences))

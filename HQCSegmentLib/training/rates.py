@@ -46,3 +46,22 @@ def choose_angle_rate(config: TrainConfig, *, from_base: bool) -> float:
     if config.angle_rate is not None:
         return config.angle_rate
     return ANGLE_RATE if from_base else ANGLE_RATE_FROM_SCRATCH
+
+
+def lower_rates(config: TrainConfig, *, learning_rate: float, angle_rate: float, part: float = 0.25) -> str:
+    """Options that train with a part of the rates of a run, those that its method has.
+
+    Args:
+        config: Of the run.
+        learning_rate: Of its ordinary weights.
+        angle_rate: Of its angles.
+        part: Of each rate.
+    """
+    rates = {"--learning-rate": learning_rate}
+    if config.method in ("qpg", "noentangle"):
+        rates["--angle-rate"] = angle_rate
+    if config.method in ("qpg", "noentangle", "frozen", "randommap"):
+        rates["--scale-rate"] = config.scale_rate
+    if config.method in ("lora", "randommap") or (config.method == "qpg" and config.readout == "mapped"):
+        rates["--factor-rate"] = config.factor_rate
+    return " ".join(f"{option} {part * rate:g}" for option, rate in rates.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from HQCSegmentLib.training import TrainConfig
-from HQCSegmentLib.training.rates import choose_angle_rate, choose_learning_rate
+from HQCSegmentLib.training.rates import choose_angle_rate, choose_learning_rate, lower_rates
 
 
 def test_angles_go_further_from_random_weights_than_from_weights_that_fit():
@@ -31,3 +31,17 @@ def test_ordinary_weights_are_changed_gently_where_many_of_them_are_trained():
     layers = choose_learning_rate(TrainConfig(), from_base=True, in_full=True)
     all_from_scratch = choose_learning_rate(TrainConfig(method="full"), from_base=False, in_full=False)
     assert few > layers > all_from_scratch
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, "--learning-rate 0.00075 --angle-rate 0.005 --scale-rate 0.0025"),
+        ({"readout": "mapped"}, "--learning-rate 0.00075 --angle-rate 0.005 --scale-rate 0.0025 --factor-rate 0.0025"),
+        ({"method": "lora"}, "--learning-rate 0.00075 --factor-rate 0.0025"),
+        ({"method": "randommap"}, "--learning-rate 0.00075 --scale-rate 0.0025 --factor-rate 0.0025"),
+        ({"method": "full"}, "--learning-rate 0.00075"),
+    ],
+)
+def test_where_training_did_harm_the_rates_of_the_method_are_named_at_a_quarter(settings, options: str):
+    assert lower_rates(TrainConfig(**settings), learning_rate=0.003, angle_rate=0.02) == options

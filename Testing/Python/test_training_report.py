@@ -95,7 +95,8 @@ def test_a_run_from_a_base_is_compared_with_the_base_alone(tiny_run: Path, tiny_
     assert f"from {statistics.fmean(base['dice'].values()):.3f} (the base model alone) to" in outlook
     harmful = run("harmful", steps=2, learning_rate=1.0)
     said = [event["message"] for event in harmful if event["event"] == "warning"]
-    assert any("the base model alone was better" in message for message in said)
+    (harm,) = [message for message in said if "the base model alone was better" in message]
+    assert harm.endswith("A quarter of the rates of this run: --learning-rate 0.25.")
     report = (tmp_path / "harmful" / "report.html").read_text()
     assert "base alone" in report
     assert "the base model alone was better" in report
