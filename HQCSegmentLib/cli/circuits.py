@@ -19,7 +19,7 @@ from HQCSegmentLib.qpg.execution import SIMULATORS, Execution
 from HQCSegmentLib.qpg.gate_sets import GATE_SETS
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from HQCSegmentLib.bundle import Bundle
     from HQCSegmentLib.cohort import Cohort
@@ -120,7 +120,8 @@ def circuits(
     }
     smallest = min(layers, key=lambda one: (one.qubits, one.depth))
     screen = console()
-    screen.print(_table_of_layers(layers, resources, gate_set))
+    screen.print(_table_of_layers(layers))
+    screen.print(_table_of_circuits(layers, resources, gate_set))
     screen.print(f"The smallest circuit, of {smallest.layer}:", markup=False)
     drawing = qpg.circuit_text(qubits=smallest.qubits, depth=smallest.depth, ansatz=smallest.ansatz)
     screen.print(drawing, markup=False, soft_wrap=True)
@@ -197,32 +198,51 @@ def _judged(cohort: Cohort, *, run: Path, most: int | None) -> Cohort:
     return cohort.subset(chosen[:most])
 
 
-def _table_of_layers(
-    layers: Sequence[LayerCircuits], resources: dict[LayerCircuits, CircuitResources], gate_set: str
-) -> Table:
+def _table_of_layers(layers: Sequence[LayerCircuits]) -> Table:
     from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    table = Table(
-        Column("layer", overflow="fold"),
-        *("circuits", "qubits", "angles", "gates", "two-qubit", "depth"),
-        *("gates *", "two-qubit *", "depth *"),
-        title="Circuits; gates and depth are those of one circuit",
-        caption=f"* decomposed to {gate_set} ({', '.join(GATE_SETS[gate_set])})",
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _table_of_numbers(Column("layer", overflow="fold"), "circuits", "qubits", "angles", title="Layers")
     for one in layers:
-        described, decomposed = resources[one].described, resources[one].decomposed
-        counts = (
-            *(one.circuits, one.qubits, one.angles),
-            *(described.total, described.two_qubit, described.depth),
-            *(decomposed.total, decomposed.two_qubit, decomposed.depth),
-        )
-        table.add_row(escape(one.layer), *(f"{number:,}" for number in counts))
+        counts = (f"{number:,}" for number in (one.circuits, one.qubits, one.angles))
+        table.add_row(escape(one.layer), *counts)
     table.add_section()
     table.add_row("all", f"{sum(one.circuits for one in layers):,}", "", f"{sum(one.angles for one in layers):,}")
     return table
+
+
+def _table_of_circuits(
+    layers: Sequence[LayerCircuits], resources: dict[LayerCircuits, CircuitResources], gate_set: str
+) -> Table:
+    """A row for every kind of circuit: many layers have the same."""
+    names = ("circuits", "qubits", "gates", "two-qubit", "depth", "gates *", "two-qubit *", "depth *")
+    table = _table_of_numbers(
+        *names,
+        title="Gates and depth of one circuit",
+        caption=f"* decomposed to {gate_set} ({', '.join(GATE_SETS[gate_set])})",
+    )
+    for kind in sorted({_kind(one) for one in layers}):
+        own = [one for one in layers if _kind(one) == kind]
+        described, decomposed = resources[own[0]].described, resources[own[0]].decomposed
+        counts = (
+            *(sum(one.circuits for one in own), own[0].qubits),
+            *(described.total, described.two_qubit, described.depth),
+            *(decomposed.total, decomposed.two_qubit, decomposed.depth),
+        )
+        table.add_row(*(f"{number:,}" for number in counts))
+    return table
+
+
+def _kind(circuits: LayerCircuits) -> tuple[int, int, str]:
+    return circuits.qubits, circuits.depth, circuits.ansatz
+
+
+def _table_of_numbers(*names: str | Column, title: str, caption: str | None = None) -> Table:
+    """Without rows; numbers are aligned, and their names whole also on a terminal of 80 columns."""
+    from rich.table import Column, Table
+
+    columns = (Column(name, justify="right", no_wrap=True) if isinstance(name, str) else name for name in names)
+    return Table(*columns, title=title, caption=caption, padding=(0, 0, 0, 1))
 
 
 def _table_of_outcomes(outcomes: Sequence[Outcome], cases: int) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -100,6 +101,7 @@ def test_tables_drawings_and_dice_of_a_fine_tuned_model(
     layers = qpg.layer_circuits(network)
     assert [layer["layer"] for layer in content["layers"]] == [layer.layer for layer in layers]
     assert all(layer.layer in result.stdout for layer in layers)
+    assert {"gates", "two-qubit", "depth *"} <= set(re.split(r"\s*[┃\n]\s*", result.stdout)), "whole on 80 columns"
     for layer in content["layers"]:
         assert layer["resources"]["described"]["gates"] == {"RY": 2 * layer["qubits"], "CNOT": layer["qubits"]}
         assert set(layer["resources"]["decomposed"]["gates"]) == {"RZ", "SX", "CZ"}
