@@ -21,7 +21,7 @@ from HQCSegmentLib.evaluation import dice_per_structure
 from HQCSegmentLib.files import write_json, write_text
 from HQCSegmentLib.training import TrainConfig
 from HQCSegmentLib.training.events import Event, OnEvent
-from HQCSegmentLib.training.plan import usual_steps
+from HQCSegmentLib.training.plan import USUAL_STEPS
 from HQCSegmentLib.training.run import finish
 
 SETTINGS, RESULTS, TABLE = "comparison.json", "results.json", "results.csv"
@@ -61,15 +61,13 @@ def compare(
     plan = design(cohort.cases, patients=patients, seeds=seeds, test_patients=test_patients)
     if base is not None and not isinstance(base, Bundle):
         base = Bundle.open(base)
-    # Every model makes as many steps, however long they take.
-    steps = usual_steps(from_base=base is not None)
     runs = [(name, number, seed, names) for number, seed, names in plan.draws() for name in methods]
     _begin(out, cohort, base, methods, test=plan.test)
     results: list[Result] = []
     for place, (name, number, seed, names) in enumerate(runs, start=1):
         result = _result(
             cohort,
-            config=settings_of_run(methods[name], seed=seed, steps=steps),
+            config=settings_of_run(methods[name], seed=seed, steps=USUAL_STEPS),
             base=base,
             split=Split(training=names, held_out=()),
             test=plan.test,

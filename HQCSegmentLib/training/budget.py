@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from HQCSegmentLib.networks import PRESETS
 from HQCSegmentLib.training.config import BUDGET_SECONDS, Budget
-from HQCSegmentLib.training.plan import STEPS_FROM_SCRATCH, Plan
+from HQCSegmentLib.training.plan import USUAL_STEPS, Plan
 
 USED_PART = 0.85
 """Of the time that is left after reading: steps take longer when the computer does other work as well."""
@@ -98,12 +98,12 @@ def fit(plan: Plan, budget: Budget, *, share: float, spent: Spent, measure: Meas
     chosen, speed = _quick_enough(plan, left=left, measure=measure, sizes=sizes)
     for preset in PRESETS[1:] if sizes.larger is not None and chosen is plan else ():
         # A larger network is worth its time only if it can be trained for as long as usual.
-        if speed.steps_in(left(), plan.checks) < 2 * STEPS_FROM_SCRATCH:
+        if speed.steps_in(left(), plan.checks) < 2 * USUAL_STEPS:
             break
         assert sizes.larger is not None
         larger = sizes.larger(preset)
         slower = measure(larger)
-        if slower.steps_in(left(), plan.checks) < STEPS_FROM_SCRATCH:
+        if slower.steps_in(left(), plan.checks) < USUAL_STEPS:
             break
         chosen, speed = larger, slower
     possible = speed.steps_in(left(), plan.checks)

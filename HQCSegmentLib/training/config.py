@@ -103,7 +103,7 @@ class TrainConfig(BaseModel):
     steps: int | None = Field(
         default=None,
         ge=1,
-        description="optimizer steps (default: 250 from a base, 600 from scratch, or as many as fit into 15 minutes)",
+        description="optimizer steps (default: 600, or as many as fit into 15 minutes)",
     )
     budget: Budget | None = Field(
         default=None,

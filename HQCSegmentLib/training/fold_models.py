@@ -86,7 +86,7 @@ def put_together(
             bundle = replace(mean, description=description).apply(base=base, out=out / "bundle")
         log = EventLog(out / "events.jsonl", on_event)
         log.emit("warning", message=NOT_MEASURED.format(what=config.after_folds))
-        tell_outlook(log, out, config, from_base=base is not None)
+        tell_outlook(log, out, config)
         write_training_report(out, bundle.manifest)
         log.emit("done", bundle="bundle", trainable_numbers=bundle.manifest.training.trainable_numbers, dice=dict(dice))
         log.close()

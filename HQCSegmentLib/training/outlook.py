@@ -12,7 +12,7 @@ from HQCSegmentLib.evaluation.training_report import read_events, read_fold_even
 from HQCSegmentLib.training.budget import CAP
 from HQCSegmentLib.training.config import BUDGET_SECONDS, TrainConfig
 from HQCSegmentLib.training.events import EventLog
-from HQCSegmentLib.training.plan import usual_steps
+from HQCSegmentLib.training.plan import USUAL_STEPS
 from HQCSegmentLib.training.rates import lower_rates
 from HQCSegmentLib.training.record import recorded_plan
 
@@ -24,14 +24,13 @@ FALLING = 0.05
 """The same for the training loss: the part by which it fell."""
 
 
-def tell_outlook(log: EventLog, out: Path, config: TrainConfig, *, from_base: bool) -> None:
+def tell_outlook(log: EventLog, out: Path, config: TrainConfig) -> None:
     """Events of what a run gained, as a warning where it did harm, and of what more time would bring.
 
     Args:
         log: Of the run.
         out: Its folder, with record and events; where folds were held out, they tell how Dice went.
         config: Its settings.
-        from_base: Whether it started from a base.
     """
     own = read_events(out / "events.jsonl")
     judged = [*read_fold_events(out).values()] or [own]
@@ -52,11 +51,10 @@ def tell_outlook(log: EventLog, out: Path, config: TrainConfig, *, from_base: bo
         # The folds' models put together have no course of their own.
         next((one for one in losses if one), {}),
     )
-    usual = usual_steps(from_base=from_base)
-    is_capped = config.steps is None and config.budget is None and plan.steps < usual
+    is_capped = config.steps is None and config.budget is None and plan.steps < USUAL_STEPS
     sentences = [
         *([str(gain)] if gain is not None and not gain.is_worse else []),
-        *([left_out(plan.steps, usual)] if is_capped else []),
+        *([left_out(plan.steps, USUAL_STEPS)] if is_capped else []),
         course,
     ]
     log.emit("outlook", message=" ".join(sentences))

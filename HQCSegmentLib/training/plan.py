@@ -28,8 +28,8 @@ FEWEST_SLICES = 8
 RARE = 0.0005
 """Part of an image below which a structure counts as rare."""
 
-STEPS_FROM_BASE, STEPS_FROM_SCRATCH = 250, 600
-"""Usual steps of a run; fewer where they take too long (`training.budget`)."""
+USUAL_STEPS = 600
+"""Steps of a run where the user asks for no number of them; fewer where they take too long (`training.budget`)."""
 
 CLASSICAL_PART = 0.01
 """Training small layers in full was better from scratch and from a weak base, for every method (Docs/results.md)."""
@@ -58,11 +58,6 @@ class Plan(BaseModel):
     def inputs(self) -> tuple[str, ...]:
         """What the network's inputs are, in order: images of a patient, or slices of them."""
         return input_names(self.preprocessing.names, self.inference.slices)
-
-
-def usual_steps(*, from_base: bool) -> int:
-    """Steps of a run where the user asks for no number of them."""
-    return STEPS_FROM_BASE if from_base else STEPS_FROM_SCRATCH
 
 
 def plan_from_scratch(
@@ -125,7 +120,7 @@ def plan_from_scratch(
         preprocessing=preprocessing,
         inference=Inference(window=sizes.patch, slices=slices),
         class_weights=class_weights,
-        steps=config.steps or usual_steps(from_base=False),
+        steps=config.steps or USUAL_STEPS,
         learning_rate=choose_learning_rate(config, from_base=False, in_full=classical_part > 0),
         angle_rate=choose_angle_rate(config, from_base=False),
         micro_batches=sizes.micro_batches,
@@ -226,7 +221,7 @@ def plan_from_base(
         preprocessing=preprocessing,
         inference=base.inference.model_copy(update={"window": sizes.patch, "slices": slices}),
         class_weights=class_weights,
-        steps=config.steps or usual_steps(from_base=True),
+        steps=config.steps or USUAL_STEPS,
         learning_rate=choose_learning_rate(config, from_base=True, in_full=classical_part > 0),
         angle_rate=choose_angle_rate(config, from_base=True),
         micro_batches=sizes.micro_batches,

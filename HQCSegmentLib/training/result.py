@@ -123,7 +123,7 @@ class Run:
             dice = self._tell(step, found)
         if self.team.leads:
             self._write_held_out(found)
-            tell_outlook(self.log, self.out, self.config, from_base=self.base_weights is not None)
+            tell_outlook(self.log, self.out, self.config)
         choice = self._postprocessing(found)
         summary = TrainingSummary(
             method=self.config.method,
