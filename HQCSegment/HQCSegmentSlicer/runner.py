@@ -47,7 +47,7 @@ class Runner:
 
     Attributes:
         onEvent: Emits the child's events, among them progress: {"event": "progress", "step", "of", "eta_s"}; and
-            {"event": "preparing", "step", "of"} before the child is started.
+            {"event": "preparing", "done", "total"} before the child is started.
         onLog: Emits lines of text from the child.
         onFinished: Emits the result of a call that did not wait.
         onFailed: Emits the HQCSegmentError of a call that did not wait; an `Interrupted` after `cancel`.
@@ -145,7 +145,7 @@ class Runner:
             raise
         else:
             if isinstance(turn, Progress):
-                self.onEvent.emit({"event": "preparing", "step": turn.step, "of": turn.of})
+                self.onEvent.emit({"event": "preparing", "done": turn.step, "total": turn.of})
             elif isinstance(turn, futures.Future):
                 futures.wait([turn], timeout=THREAD_WAIT_S)
 

@@ -88,7 +88,7 @@ def showing(title: str, *, as_json: bool) -> Iterator[Display]:
         elif "fold" in event:
             progress.update(task, description=f"{title}, fold {event['fold']}")
         if event["event"] == "preparing":
-            progress.update(task, completed=event["step"], total=event["of"], state=PREPARING[event["work"]])
+            progress.update(task, completed=event["done"], total=event["total"], state=PREPARING[event["work"]])
             return
         begun = True
         if event["event"] == "started":

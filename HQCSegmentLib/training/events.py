@@ -60,7 +60,7 @@ def _is_cut_off(path: Path) -> bool:
 
 
 class Preparing:
-    """Tells how far the work before the first step is, as events `preparing` (work, step, of).
+    """Tells how far the work before the first step is, as events `preparing` (work, done, total).
 
     They are passed on and written nowhere: a run has no folder before everything has been read and checked.
     """
@@ -78,11 +78,11 @@ class Preparing:
             yield item
             self.tell(work, done, len(items))
 
-    def tell(self, work: Work, step: int, of: int) -> None:
+    def tell(self, work: Work, done: int, total: int) -> None:
         """One event."""
         if self._on_event is not None:
             time_s = round(time.monotonic() - self._start, 3)
-            self._on_event({"event": "preparing", "work": work, "step": step, "of": of, "time_s": time_s})
+            self._on_event({"event": "preparing", "work": work, "done": done, "total": total, "time_s": time_s})
 
 
 class TimeLeft:

@@ -95,7 +95,7 @@ def test_a_caller_hears_how_far_the_work_before_the_first_step_is(tiny_run: Path
     (cohort / "labels.json").write_text('{"1": "Ball"}')
     heard: list[dict[str, Any]] = []
     train(cohort, tmp_path / "run", tiny, base=hqc.Bundle.open(tiny_run / "bundle"), steps=1, on_event=heard.append)
-    told = [(event["work"], event["step"], event["of"]) for event in heard if event["event"] == "preparing"]
+    told = [(event["work"], event["done"], event["total"]) for event in heard if event["event"] == "preparing"]
     assert told == [
         *(("reading", step, 4) for step in range(5)),
         *(("preparing", step, 3) for step in range(4)),

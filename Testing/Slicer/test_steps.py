@@ -44,7 +44,9 @@ class Run:
             make_command=lambda *words: [sys.executable, STAND_IN, *map(str, words)], start_timer=lambda turn: self
         )
         self.told: list[object] = []
-        self.runner.onEvent.connect(lambda event: self.told.append((event["event"], event.get("step"))))
+        self.runner.onEvent.connect(
+            lambda event: self.told.append((event["event"], event.get("done", event.get("step"))))
+        )
         self.runner.onFinished.connect(self.told.append)
         self.runner.onFailed.connect(lambda error: self.told.append(type(error)))
 

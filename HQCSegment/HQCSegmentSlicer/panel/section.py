@@ -96,8 +96,8 @@ class Section:
     def on_event(self, event: dict[str, Any]) -> None:
         """Show progress."""
         if event["event"] == "preparing":
-            self.show_bar(event["step"], event["of"])
-            self.say(_("Preparing the data, {step} of {of}").format(step=event["step"], of=event["of"]))
+            self.show_bar(event["done"], event["total"])
+            self.say(_("Preparing the data, {step} of {of}").format(step=event["done"], of=event["total"]))
         if event["event"] == "progress" and "step" in event:
             step, of = int(event["step"]), int(event.get("of", 0))
             self.show_bar(step, of)
